@@ -1,0 +1,21 @@
+//! The words every crate of the gateway speaks: ids, API keys, token counts, usage events, time.
+//!
+//! Guarantees: no I/O, no clock, no runtime. Time is a value ([`Timestamp`]) that somebody else read;
+//! whoever needs the present takes a [`Clock`]. A secret never appears in a `Debug` output.
+
+pub mod endpoint;
+mod error_chain;
+pub mod event;
+pub mod id;
+pub mod key;
+pub mod model;
+pub mod time;
+pub mod usage;
+
+pub use endpoint::Endpoint;
+pub use error_chain::error_chain;
+pub use event::{EventStatus, EventType, Outcome, UsageEvent, UsageQuality};
+pub use id::{ApiKeyId, OrgId, ProjectId, RequestId, UserId};
+pub use key::{KeyHash, KeyKind};
+pub use time::{Clock, Timestamp};
+pub use usage::{TokenCounts, Usage};

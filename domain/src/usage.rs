@@ -1,0 +1,35 @@
+//! What one answer consumed, as the Claude API reports it.
+
+use serde_json::{Map, Value};
+
+/// Token counters of one request, in tokens.
+///
+/// The whole prompt is `input + cache_write + cache_read`: the API's `input_tokens` is the uncached
+/// part alone, and so is `input` here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenCounts {
+    /// Uncached input.
+    pub input: u64,
+    /// Output, thinking included.
+    pub output: u64,
+    /// Input read from the cache.
+    pub cache_read: u64,
+    /// Input written to the cache, whatever its lifetime.
+    pub cache_write: u64,
+    /// The part of `cache_write` that lives for an hour.
+    pub cache_write_1h: u64,
+}
+
+/// A usage object as received, and what it says in our terms.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Usage {
+    /// The counters.
+    pub tokens: TokenCounts,
+    /// Web searches the server made.
+    pub web_search_requests: u64,
+    /// `standard`, `priority`, `batch`, where the answer says.
+    pub service_tier: Option<String>,
+    /// The object itself, kept so that an event can be explained and priced again; for a stream, the
+    /// first one with later ones laid over it.
+    pub raw: Map<String, Value>,
+}

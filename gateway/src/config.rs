@@ -1,0 +1,198 @@
+//! The configuration: what was typed, where, and what it means.
+//!
+//! Two steps: [`Layers`] holds the raw values of file, environment and flags, each with where it came from;
+//! [`Config`] is what the program works with. Every fault is found in one go, named by key and origin.
+
+mod fault;
+mod layers;
+mod read;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use proxy::Target;
+use tracing::Level;
+
+pub(crate) use self::fault::Faults;
+pub(crate) use self::layers::{Layers, environment};
+use self::read::Reader;
+
+const DEFAULT_UPSTREAM: &str = "https://api.anthropic.com";
+
+/// A valid configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) database_url: Option<Secret>,
+    pub(crate) proxy: ProxyOptions,
+    pub(crate) upstream: UpstreamConfig,
+    pub(crate) metrics_listen: SocketAddr,
+    pub(crate) ingest: ingest::Options,
+    pub(crate) log: LogOptions,
+}
+
+/// `proxy.*`
+#[derive(Debug, Clone)]
+pub(crate) struct ProxyOptions {
+    pub(crate) listen: SocketAddr,
+    pub(crate) threads: usize,
+    pub(crate) max_body_bytes: u64,
+    pub(crate) max_connections: usize,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) drain: Duration,
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// `upstream.*`
+#[derive(Debug, Clone)]
+pub(crate) struct UpstreamConfig {
+    /// With the installation's key, where there is one.
+    pub(crate) target: Target,
+    /// With the keys of organizations that have their own, by slug.
+    pub(crate) by_org: BTreeMap<String, Target>,
+    /// Whether live keys can be answered: a key is known, or the URL was given.
+    pub(crate) is_live: bool,
+    pub(crate) http2: bool,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) first_byte_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+}
+
+/// `log.*`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogOptions {
+    pub(crate) level: Level,
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A text that no `Debug` output shows.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// What a command needs of a configuration beyond its being valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// `serve`: a database and an upstream key must be given.
+    Serve,
+    /// Anything else: what isn't given is made, or not needed.
+    Other,
+}
+
+impl Config {
+    /// Reads the layers.
+    ///
+    /// # Errors
+    /// Every fault there is.
+    pub(crate) fn read(layers: Layers, purpose: Purpose) -> Result<Self, Faults> {
+        let mut reader = Reader::new(layers);
+        let config = Self {
+            data_dir: reader.value("data_dir", PathBuf::from("./.mindweave")),
+            database_url: reader.database_url("database.url"),
+            proxy: proxy(&mut reader),
+            upstream: upstream(&mut reader),
+            metrics_listen: reader.value("metrics.listen", loopback(9464)),
+            ingest: ingest(&mut reader),
+            log: log(&mut reader),
+        };
+        // Reserved for the admin API; a wrong value is a fault all the same.
+        let _admin_listen: SocketAddr = reader.value("admin.listen", loopback(8081));
+        if purpose == Purpose::Serve {
+            reader.require(
+                "database.url",
+                config.database_url.is_some(),
+                "MINDWEAVE_DATABASE_URL or DATABASE_URL",
+            );
+            reader.require(
+                "upstream.api_key",
+                config.upstream.is_live || !config.upstream.by_org.is_empty(),
+                "MINDWEAVE_UPSTREAM_API_KEY or ANTHROPIC_API_KEY",
+            );
+        }
+        reader.finish(Self {
+            ingest: ingest::Options {
+                lanes: config.proxy.threads,
+                ..config.ingest
+            },
+            ..config
+        })
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn proxy(reader: &mut Reader) -> ProxyOptions {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    ProxyOptions {
+        listen: reader.value("proxy.listen", loopback(8080)),
+        threads: reader.between("proxy.threads", 1, 1_024, cores),
+        max_body_bytes: reader.at_least("proxy.max_body_bytes", 1, 500 << 20),
+        max_connections: reader.at_least("proxy.max_connections", 1, 16_384),
+        trusted_proxies: reader.networks("proxy.trusted_proxies"),
+        drain: Duration::from_secs(reader.value("proxy.drain_seconds", 30)),
+        tls: reader.server_tls("proxy.tls.cert", "proxy.tls.key"),
+    }
+}
+
+fn upstream(reader: &mut Reader) -> UpstreamConfig {
+    let given_url: Option<String> = reader.optional("upstream.url");
+    let key = reader.secret("upstream.api_key");
+    let url = given_url
+        .clone()
+        .unwrap_or_else(|| DEFAULT_UPSTREAM.to_owned());
+    UpstreamConfig {
+        target: reader.target("upstream.url", &url, key.as_ref()),
+        by_org: reader.targets("upstream.keys", &url),
+        is_live: key.is_some() || given_url.is_some(),
+        http2: reader.value("upstream.http2", false),
+        connect_timeout: reader.duration("upstream.connect_timeout", Duration::from_secs(5)),
+        first_byte_timeout: reader
+            .duration("upstream.first_byte_timeout", Duration::from_secs(600)),
+        idle_timeout: reader.duration("upstream.idle_timeout", Duration::from_secs(300)),
+    }
+}
+
+fn ingest(reader: &mut Reader) -> ingest::Options {
+    ingest::Options {
+        lanes: 0,
+        writers: reader.between("ingest.writers", 1, 64, 2),
+        batch_rows: reader.between("ingest.batch_rows", 1, 50_000, 5_000),
+        batch_interval: reader.duration("ingest.batch_interval", Duration::from_millis(200)),
+        max_pending_events: reader.between("ingest.max_pending_events", 1, 1_000_000, 100_000),
+    }
+}
+
+fn log(reader: &mut Reader) -> LogOptions {
+    let format: String = reader.value("log.format", "text".to_owned());
+    LogOptions {
+        level: reader.value("log.level", Level::INFO),
+        format: match format.as_str() {
+            "json" => LogFormat::Json,
+            "text" => LogFormat::Text,
+            _ => {
+                reader.fault("log.format", "must be text or json");
+                LogFormat::Text
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

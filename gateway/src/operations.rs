@@ -1,0 +1,79 @@
+//! What operators see: metrics, health, readiness.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ingest::Memory;
+use metrics::{describe_gauge, gauge};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use proxy::OpsSource;
+use tokio_util::sync::CancellationToken;
+
+use crate::snapshot::SnapshotState;
+
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Bounds in seconds: from what the gateway itself takes to the longest answers.
+const SECONDS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+];
+const ROWS: &[f64] = &[1.0, 10.0, 100.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0];
+
+/// Makes the process' metrics go to a registry that can be scraped. To be called before any metric is registered.
+pub(crate) fn install_recorder() -> Result<PrometheusHandle, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_rows".to_owned()), ROWS)?
+        .install_recorder()
+}
+
+/// The source of the metrics listener.
+pub(crate) struct Operations {
+    pub(crate) registry: PrometheusHandle,
+    pub(crate) snapshot: Arc<SnapshotState>,
+    pub(crate) memory: Memory,
+    pub(crate) draining: CancellationToken,
+}
+
+impl Operations {
+    pub(crate) fn describe() {
+        describe_gauge!("mindweave_keys_loaded", "API keys in memory");
+        describe_gauge!(
+            "mindweave_snapshot_age_seconds",
+            "Time since the keys in memory were last known to be those of the database"
+        );
+    }
+}
+
+impl OpsSource for Operations {
+    fn metrics(&self) -> String {
+        gauge!("mindweave_snapshot_age_seconds").set(self.snapshot.age().as_secs_f64());
+        self.registry.render()
+    }
+
+    fn unready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.draining.is_cancelled() {
+            reasons.push("shutting down".to_owned());
+        }
+        if self.memory.is_full() {
+            reasons.push("memory for usage events is full: the database takes none".to_owned());
+        }
+        if !self.snapshot.is_loaded() {
+            reasons.push("the keys are not loaded yet: the database could not be read".to_owned());
+        }
+        reasons
+    }
+}
+
+/// Keeps the registry's histograms from growing between scrapes.
+pub(crate) async fn upkeep(registry: PrometheusHandle, stop: CancellationToken) {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(UPKEEP_INTERVAL))
+        .await
+        .is_some()
+    {
+        registry.run_upkeep();
+    }
+}

@@ -1,0 +1,244 @@
+//! A running gateway: everything that `up` and `serve` have in common, from start to drained.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::Clock;
+use ingest::{Database, Ingest, Unstored};
+use proxy::{DataPlane, KeyIndex, Target, UpstreamOptions};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::operations::{self, Operations};
+use crate::snapshot::{Snapshot, SnapshotState, Targets};
+use crate::{clock, descriptors, logging, tls};
+
+/// After the last request has ended, so long the database may take to store what is left.
+/// More than one attempt takes that hangs.
+const STORE_DEADLINE: Duration = Duration::from_secs(45);
+const TASKS_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why a gateway doesn't start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("can't listen on {address} ({key})")]
+    Listen {
+        key: &'static str,
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("can't start the simulator")]
+    Simulator(#[source] std::io::Error),
+    #[error("the simulator's address is no URL")]
+    SimulatorUrl(#[source] proxy::TargetError),
+    #[error("can't set up metrics")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    #[error("can't start a thread")]
+    Thread(#[source] std::io::Error),
+    #[error(transparent)]
+    Database(#[from] ingest::DatabaseError),
+}
+
+/// A gateway that listens.
+pub(crate) struct Running {
+    data_plane: DataPlane,
+    ingest: Ingest,
+    snapshot: Arc<SnapshotState>,
+    metrics_address: SocketAddr,
+    tls: bool,
+    /// Cancelled when shutdown begins.
+    draining: CancellationToken,
+    /// Cancelled when every event is stored: what helps the data plane outlives it.
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Running {
+    /// Starts all of it. The database may be away; then the gateway isn't ready until it is back.
+    pub(crate) async fn start(config: &Config, database: &Database) -> Result<Self, StartError> {
+        descriptors::raise_limit();
+        let registry = operations::install_recorder()?;
+        Operations::describe();
+        logging::describe_metrics();
+        let clock = clock::system();
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let metrics_listener = bind("metrics.listen", config.metrics_listen).await?;
+        let metrics_address = metrics_listener.local_addr().map_err(StartError::Thread)?;
+
+        let targets = targets(config, &stop, &tasks).await?;
+        let keys = Arc::new(KeyIndex::default());
+        let (snapshot, state) = Snapshot::new(
+            database.clone(),
+            Arc::clone(&keys),
+            targets,
+            Arc::clone(&clock),
+            tasks.clone(),
+        );
+        tasks.spawn(snapshot.run(stop.clone()));
+
+        let (ingest, lanes) =
+            Ingest::start(&config.ingest, database, &clock).map_err(StartError::Thread)?;
+        let draining = CancellationToken::new();
+        let operations = Operations {
+            registry: registry.clone(),
+            snapshot: Arc::clone(&state),
+            memory: ingest.memory(),
+            draining: draining.clone(),
+        };
+        tasks.spawn(operations::upkeep(registry, stop.clone()));
+        tasks.spawn(proxy::serve_ops(
+            metrics_listener,
+            Arc::new(operations),
+            stop.clone(),
+        ));
+        let data_plane = start_data_plane(config, &keys, lanes, &clock)?;
+        Ok(Self {
+            data_plane,
+            ingest,
+            snapshot: state,
+            metrics_address,
+            tls: config.proxy.tls.is_some(),
+            draining,
+            stop,
+            tasks,
+        })
+    }
+
+    /// Waits until the keys are in memory.
+    pub(crate) async fn ready(&self) {
+        while !self.snapshot.is_loaded() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(crate) fn proxy_url(&self) -> String {
+        origin(
+            if self.tls { "https" } else { "http" },
+            self.data_plane.address(),
+        )
+    }
+
+    pub(crate) fn metrics_url(&self) -> String {
+        origin("http", self.metrics_address)
+    }
+
+    /// Lets running answers finish, up to the drain deadline, and stores every event.
+    ///
+    /// # Errors
+    /// If the database was away for too long: how many events are not stored.
+    pub(crate) async fn drain(self) -> Result<(), Unstored> {
+        let Self {
+            data_plane,
+            ingest,
+            draining,
+            stop,
+            tasks,
+            ..
+        } = self;
+        draining.cancel();
+        data_plane.begin_shutdown();
+        let joined = tokio::task::spawn_blocking(|| data_plane.join()).await;
+        if let Err(error) = joined {
+            tracing::error!(%error, "the data plane did not end in good order");
+        }
+        tracing::info!(
+            events = ingest.pending(),
+            "requests have ended; storing what is left"
+        );
+        let stored = ingest.finish(STORE_DEADLINE).await;
+        stop.cancel();
+        tasks.close();
+        if tokio::time::timeout(TASKS_DEADLINE, tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(tasks = tasks.len(), "background tasks did not end in time");
+        }
+        stored
+    }
+}
+
+fn origin(scheme: &str, address: SocketAddr) -> String {
+    let mut address = address;
+    // Reached from here by the loopback address; a URL with 0.0.0.0 is of no use to anybody.
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    format!("{scheme}://{address}")
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen {
+            key,
+            address,
+            source,
+        })
+}
+
+/// Live keys go to the upstream, test keys to a simulator of our own on the loopback interface.
+async fn targets(
+    config: &Config,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<Targets, StartError> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .map_err(StartError::Simulator)?;
+    let address = listener.local_addr().map_err(StartError::Simulator)?;
+    let simulator = simulator::Simulator::new(simulator::Options::default());
+    let stopped = stop.clone();
+    tasks.spawn(async move {
+        if let Err(error) = simulator.serve(listener, stopped.cancelled_owned()).await {
+            tracing::error!(%error, "the simulator ended; test keys are not answered");
+        }
+    });
+    // The simulator wants a credential, as the API does, and takes any.
+    let test = Target::new(&origin("http", address), Some("simulator"))
+        .map_err(StartError::SimulatorUrl)?;
+    let by_org = config.upstream.by_org.iter();
+    Ok(Targets {
+        live: Arc::new(config.upstream.target.clone()),
+        by_org: by_org
+            .map(|(slug, target)| (slug.clone(), Arc::new(target.clone())))
+            .collect(),
+        test: Arc::new(test),
+    })
+}
+
+fn start_data_plane(
+    config: &Config,
+    keys: &Arc<KeyIndex>,
+    lanes: Vec<ingest::Lane>,
+    clock: &Arc<dyn Clock>,
+) -> Result<DataPlane, StartError> {
+    let options = proxy::Options {
+        listen: config.proxy.listen,
+        threads: config.proxy.threads,
+        max_connections: config.proxy.max_connections,
+        max_body_bytes: config.proxy.max_body_bytes,
+        trusted_proxies: config.proxy.trusted_proxies.clone(),
+        drain: config.proxy.drain,
+        tls: config.proxy.tls.clone(),
+        upstream: UpstreamOptions {
+            http2: config.upstream.http2,
+            connect_timeout: config.upstream.connect_timeout,
+            first_byte_timeout: config.upstream.first_byte_timeout,
+            idle_timeout: config.upstream.idle_timeout,
+            tls: tls::client(),
+        },
+    };
+    DataPlane::start(options, keys, lanes, clock).map_err(|source| StartError::Listen {
+        key: "proxy.listen",
+        address: config.proxy.listen,
+        source,
+    })
+}

@@ -1,0 +1,83 @@
+//! Notifications of the database: which row of which table has changed.
+
+use domain::{ApiKeyId, OrgId, ProjectId};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::load::Scope;
+
+/// The payload of a notification.
+#[derive(Debug, Deserialize)]
+pub(super) struct Change {
+    table: String,
+    id: Option<Uuid>,
+}
+
+impl Change {
+    /// Reads a payload; `None` if it isn't ours.
+    pub(super) fn parse(payload: &str) -> Option<Self> {
+        serde_json::from_str(payload).ok()
+    }
+
+    /// A change with all others that already wait.
+    pub(super) fn gather(first: Self, waiting: &mut mpsc::Receiver<Self>) -> Vec<Self> {
+        std::iter::once(first)
+            .chain(std::iter::from_fn(|| waiting.try_recv().ok()))
+            .collect()
+    }
+
+    /// What to load again: each row once, or everything.
+    pub(super) fn scopes(changes: &[Self]) -> Vec<Scope> {
+        /// Beyond this, one large query beats many small ones.
+        const MANY: usize = 64;
+        let (mut keys, mut rest) = (Vec::new(), Vec::new());
+        for change in changes {
+            match (change.table.as_str(), change.id) {
+                ("api_keys", Some(id)) => keys.push(ApiKeyId(id)),
+                ("projects", Some(id)) => rest.push(Scope::Project(ProjectId(id))),
+                ("organizations", Some(id)) => rest.push(Scope::Organization(OrgId(id))),
+                ("api_keys" | "projects" | "organizations", None) => return vec![Scope::All],
+                _ => {}
+            }
+        }
+        if rest.len() > MANY {
+            return vec![Scope::All];
+        }
+        if !keys.is_empty() {
+            rest.push(Scope::Keys(keys));
+        }
+        rest.dedup();
+        rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scopes(payloads: &[&str]) -> Vec<Scope> {
+        let changes: Vec<Change> = payloads
+            .iter()
+            .filter_map(|payload| Change::parse(payload))
+            .collect();
+        Change::scopes(&changes)
+    }
+
+    #[test]
+    fn changes_name_what_to_load_again() {
+        let id = "0198f0a0-0000-7000-8000-000000000001";
+        let uuid: Uuid = id.parse().unwrap();
+        let key = format!(r#"{{"table":"api_keys","operation":"INSERT","id":"{id}"}}"#);
+        let project = format!(r#"{{"table":"projects","operation":"UPDATE","id":"{id}"}}"#);
+        let other = format!(r#"{{"table":"admin_keys","operation":"UPDATE","id":"{id}"}}"#);
+        let all = r#"{"table":"api_keys","operation":"TRUNCATE","id":null}"#;
+        assert_eq!(scopes(&[&key, &other]), [Scope::Keys(vec![ApiKeyId(uuid)])]);
+        assert_eq!(
+            scopes(&[&project, &project]),
+            [Scope::Project(ProjectId(uuid))]
+        );
+        assert_eq!(scopes(&[&key, all]), [Scope::All]);
+        assert_eq!(scopes(&[&other, "not ours"]), []);
+    }
+}

@@ -1,0 +1,202 @@
+//! Keys as the database has them, turned into what the data plane needs.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use domain::{ApiKeyId, KeyHash, KeyKind, OrgId, ProjectId, Timestamp, UserId};
+use ipnet::IpNet;
+use proxy::{AllowedIps, KeyRecord, KeyStatus, Scopes, Target, TenantState};
+use tokio_postgres::{Client, Row};
+use uuid::Uuid;
+
+/// What is known of a key, as one row. `expires_at` may be infinite, or beyond what
+/// microseconds can count; nobody will see the difference.
+const KEYS: &str = "\
+    SELECT k.id, k.project_id, p.org_id, k.created_by, k.key_prefix, k.key_hash, k.status, \
+           CASE WHEN k.expires_at > '9999-01-01' THEN NULL WHEN k.expires_at < '1970-01-01' THEN 0 \
+                ELSE (extract(epoch FROM k.expires_at) * 1000000)::bigint END AS expires_micros, \
+           k.allowed_ips::text[] AS allowed_ips, k.scopes, \
+           p.status = 'active' AND p.deleted_at IS NULL AS project_active, \
+           o.status = 'active' AND o.deleted_at IS NULL AS organization_active, o.slug \
+    FROM api_keys k JOIN projects p ON p.id = k.project_id JOIN organizations o ON o.id = p.org_id";
+
+/// Tells two states of a row apart. Being used changes nothing that is in it.
+const ROW_HASH: &str = "hashtextextended(keys::text, 0)";
+
+/// Which keys to load.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    All,
+    Keys(Vec<ApiKeyId>),
+    Project(ProjectId),
+    Organization(OrgId),
+}
+
+impl Scope {
+    /// Whether a key is among them.
+    pub(super) fn covers(&self, id: ApiKeyId, project_id: ProjectId, org_id: OrgId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Keys(ids) => ids.contains(&id),
+            Self::Project(project) => *project == project_id,
+            Self::Organization(org) => *org == org_id,
+        }
+    }
+}
+
+/// A row, and what it means.
+pub(super) struct Loaded {
+    pub(super) id: ApiKeyId,
+    pub(super) project_id: ProjectId,
+    pub(super) org_id: OrgId,
+    pub(super) row_hash: i64,
+    /// `None` if the row makes no sense: such a key is refused, and said to be.
+    pub(super) key: Option<(KeyHash, KeyRecord)>,
+}
+
+/// A number that differs, in all likelihood, when any key differs: the hashes of all rows, combined in a way
+/// that their order doesn't matter.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    pub(super) rows: i64,
+    pub(super) hash: i64,
+}
+
+/// Who answers which keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Targets {
+    /// Live keys.
+    pub(crate) live: Arc<Target>,
+    /// Live keys of organizations that have an upstream key of their own, by slug.
+    pub(crate) by_org: BTreeMap<String, Arc<Target>>,
+    /// Test keys: the simulator.
+    pub(crate) test: Arc<Target>,
+}
+
+impl Targets {
+    fn of(&self, kind: KeyKind, slug: &str) -> Arc<Target> {
+        Arc::clone(match kind {
+            KeyKind::Test => &self.test,
+            KeyKind::Live => self.by_org.get(slug).unwrap_or(&self.live),
+        })
+    }
+}
+
+/// Loads keys.
+pub(super) async fn keys(
+    client: &Client,
+    scope: &Scope,
+    targets: &Targets,
+) -> Result<Vec<Loaded>, tokio_postgres::Error> {
+    let select = |condition: &str| {
+        format!("SELECT keys.*, {ROW_HASH} AS row_hash FROM ({KEYS} WHERE {condition}) AS keys")
+    };
+    let rows = match scope {
+        Scope::All => client.query(&select("true"), &[]).await?,
+        Scope::Keys(ids) => {
+            let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+            client.query(&select("k.id = ANY($1)"), &[&ids]).await?
+        }
+        Scope::Project(id) => client.query(&select("p.id = $1"), &[&id.0]).await?,
+        Scope::Organization(id) => client.query(&select("o.id = $1"), &[&id.0]).await?,
+    };
+    rows.iter().map(|row| loaded(row, targets)).collect()
+}
+
+/// The fingerprint of all keys, computed where they are.
+pub(super) async fn fingerprint(client: &Client) -> Result<Fingerprint, tokio_postgres::Error> {
+    let query = format!("SELECT count(*), coalesce(bit_xor({ROW_HASH}), 0) FROM ({KEYS}) AS keys");
+    let row = client.query_one(&query, &[]).await?;
+    Ok(Fingerprint {
+        rows: row.try_get(0)?,
+        hash: row.try_get(1)?,
+    })
+}
+
+fn loaded(row: &Row, targets: &Targets) -> Result<Loaded, tokio_postgres::Error> {
+    let id = ApiKeyId(row.try_get("id")?);
+    let key = key(row, id, targets).unwrap_or_else(|error| {
+        tracing::warn!(key_id = %id, %error, "a key that can't be understood is refused");
+        None
+    });
+    Ok(Loaded {
+        id,
+        project_id: ProjectId(row.try_get("project_id")?),
+        org_id: OrgId(row.try_get("org_id")?),
+        row_hash: row.try_get("row_hash")?,
+        key,
+    })
+}
+
+fn key(
+    row: &Row,
+    id: ApiKeyId,
+    targets: &Targets,
+) -> Result<Option<(KeyHash, KeyRecord)>, tokio_postgres::Error> {
+    let (prefix, hash, slug): (String, String, String) = (
+        row.try_get("key_prefix")?,
+        row.try_get("key_hash")?,
+        row.try_get("slug")?,
+    );
+    let (Some(kind), Some(hash)) = (KeyKind::from_prefix(&prefix), KeyHash::from_hex(&hash)) else {
+        tracing::warn!(key_id = %id, "a key with an unknown prefix or a malformed hash is refused");
+        return Ok(None);
+    };
+    let scopes: Vec<Option<String>> = row.try_get("scopes")?;
+    let has_scope = |name: &str| scopes.iter().flatten().any(|scope| scope == name);
+    let record = KeyRecord {
+        id,
+        project_id: ProjectId(row.try_get("project_id")?),
+        org_id: OrgId(row.try_get("org_id")?),
+        user_id: Some(UserId(row.try_get("created_by")?)),
+        kind,
+        status: status(row.try_get("status")?),
+        expires_at: row
+            .try_get::<_, Option<i64>>("expires_micros")?
+            .map(|unix_micros| Timestamp { unix_micros }),
+        allowed_ips: allowed_ips(row.try_get("allowed_ips")?),
+        scopes: Scopes {
+            read: has_scope("read"),
+            write: has_scope("write"),
+        },
+        tenant: tenant(
+            row.try_get("project_active")?,
+            row.try_get("organization_active")?,
+        ),
+        target: targets.of(kind, &slug),
+    };
+    Ok(Some((hash, record)))
+}
+
+/// An unknown status refuses.
+fn status(text: &str) -> KeyStatus {
+    match text {
+        "active" => KeyStatus::Active,
+        "expired" => KeyStatus::Expired,
+        _ => KeyStatus::Revoked,
+    }
+}
+
+fn tenant(project_active: bool, organization_active: bool) -> TenantState {
+    match (organization_active, project_active) {
+        (true, true) => TenantState::Active,
+        (true, false) => TenantState::ProjectInactive,
+        (false, _) => TenantState::OrganizationInactive,
+    }
+}
+
+/// PostgreSQL writes a single address without a mask. An element that is none allows nobody.
+fn allowed_ips(texts: Option<Vec<Option<String>>>) -> AllowedIps {
+    let network = |text: Option<String>| {
+        let text = text?;
+        text.parse::<IpNet>()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .ok()
+    };
+    match texts {
+        None => AllowedIps::Any,
+        Some(texts) if texts.is_empty() => AllowedIps::Any,
+        Some(texts) => AllowedIps::Only(texts.into_iter().filter_map(network).collect()),
+    }
+}

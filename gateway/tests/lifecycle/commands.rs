@@ -1,0 +1,8 @@
+//! The commands beside `up` and `serve`, and what all of them have in common.
+
+mod admin_key;
+mod config;
+mod migrate;
+mod refusals;
+mod simulator;
+mod usage;

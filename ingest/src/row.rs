@@ -1,0 +1,157 @@
+//! A usage event as one row of binary COPY.
+//!
+//! Whatever the event holds, the row is one that the database accepts: NUL characters are replaced, texts cut
+//! to their column's length, numbers clamped to their column's range.
+
+use bytes::{BufMut, BytesMut};
+use domain::UsageEvent;
+use serde_json::{Map, Value, json};
+
+/// The statement whose data [`encode`] writes; its columns are in the order of the encoding.
+pub const COPY_STATEMENT: &str = "COPY usage_events (time, org_id, project_id, user_id, api_key_id, request_id, \
+    event_type, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, \
+    web_search_requests, usage_quality, service_tier, latency_ms, time_to_first_token_ms, status, error_code, \
+    error_message, metadata) FROM STDIN (FORMAT binary)";
+
+const COLUMNS: i16 = 22;
+
+const MAX_MODEL_CHARS: usize = 255;
+const MAX_SERVICE_TIER_CHARS: usize = 50;
+const MAX_ERROR_CODE_CHARS: usize = 50;
+const MAX_ERROR_MESSAGE_CHARS: usize = 1_000;
+
+/// Appends one row.
+pub fn encode(event: &UsageEvent, row: &mut BytesMut) {
+    let tokens = &event.usage.tokens;
+    row.put_i16(COLUMNS);
+    put_field(row, &event.time.postgres_micros().to_be_bytes());
+    put_field(row, event.org_id.0.as_bytes());
+    put_field(row, event.project_id.0.as_bytes());
+    put_optional(row, event.user_id.map(|id| *id.0.as_bytes()).as_ref());
+    put_field(row, event.api_key_id.0.as_bytes());
+    put_field(row, event.request_id.0.as_bytes());
+    put_field(row, event.event_type.as_str().as_bytes());
+    put_text(row, &event.model, MAX_MODEL_CHARS);
+    for count in [
+        tokens.input,
+        tokens.output,
+        tokens.cache_read,
+        tokens.cache_write,
+        tokens.cache_write_1h,
+    ] {
+        put_count(row, count);
+    }
+    put_count(row, event.usage.web_search_requests);
+    put_field(row, event.quality.as_str().as_bytes());
+    put_optional_text(
+        row,
+        event.usage.service_tier.as_deref(),
+        MAX_SERVICE_TIER_CHARS,
+    );
+    put_count(row, u64::from(event.latency_ms));
+    match event.time_to_first_token_ms {
+        Some(milliseconds) => put_count(row, u64::from(milliseconds)),
+        None => put_null(row),
+    }
+    put_field(row, event.outcome.status.as_str().as_bytes());
+    put_optional_text(
+        row,
+        event.outcome.error_code.as_deref(),
+        MAX_ERROR_CODE_CHARS,
+    );
+    put_optional_text(
+        row,
+        event.outcome.error_message.as_deref(),
+        MAX_ERROR_MESSAGE_CHARS,
+    );
+    put_jsonb(row, &metadata(event));
+}
+
+/// What the columns have no place for.
+fn metadata(event: &UsageEvent) -> Value {
+    let mut metadata = Map::new();
+    metadata.insert("endpoint".to_owned(), json!(event.endpoint.label()));
+    if let Some(id) = &event.upstream_request_id {
+        metadata.insert("upstream_request_id".to_owned(), json!(id));
+    }
+    if event.test {
+        metadata.insert("test".to_owned(), json!(true));
+    }
+    if !event.usage.raw.is_empty() {
+        metadata.insert("usage".to_owned(), Value::Object(event.usage.raw.clone()));
+    }
+    Value::Object(metadata)
+}
+
+fn put_length(row: &mut BytesMut, length: usize) {
+    // A row's texts are cut and its usage object bounded, far below 2 GiB.
+    row.put_i32(i32::try_from(length).unwrap_or(i32::MAX));
+}
+
+fn put_field(row: &mut BytesMut, value: &[u8]) {
+    put_length(row, value.len());
+    row.put_slice(value);
+}
+
+fn put_null(row: &mut BytesMut) {
+    row.put_i32(-1);
+}
+
+fn put_optional(row: &mut BytesMut, value: Option<&[u8; 16]>) {
+    match value {
+        Some(value) => put_field(row, value),
+        None => put_null(row),
+    }
+}
+
+fn put_count(row: &mut BytesMut, count: u64) {
+    put_field(row, &i32::try_from(count).unwrap_or(i32::MAX).to_be_bytes());
+}
+
+fn put_optional_text(row: &mut BytesMut, text: Option<&str>, max_chars: usize) {
+    match text {
+        Some(text) => put_text(row, text, max_chars),
+        None => put_null(row),
+    }
+}
+
+fn put_text(row: &mut BytesMut, text: &str, max_chars: usize) {
+    let clean = text.len() <= max_chars && !text.as_bytes().contains(&0);
+    if clean {
+        put_field(row, text.as_bytes());
+    } else {
+        let text: String = text
+            .chars()
+            .take(max_chars)
+            .map(|c| if c == '\0' { '\u{fffd}' } else { c })
+            .collect();
+        put_field(row, text.as_bytes());
+    }
+}
+
+fn put_jsonb(row: &mut BytesMut, value: &Value) {
+    const JSONB_VERSION: u8 = 1;
+    let text = value.to_string();
+    // jsonb refuses U+0000; serde_json writes it as this escape and no other way.
+    let text = if text.contains("\\u0000") {
+        without_nul_escapes(value).to_string()
+    } else {
+        text
+    };
+    put_length(row, text.len() + 1);
+    row.put_u8(JSONB_VERSION);
+    row.put_slice(text.as_bytes());
+}
+
+fn without_nul_escapes(value: &Value) -> Value {
+    let clean = |text: &str| text.replace('\0', "\u{fffd}");
+    match value {
+        Value::String(text) => Value::String(clean(text)),
+        Value::Array(items) => items.iter().map(without_nul_escapes).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| (clean(key), without_nul_escapes(value)))
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}

@@ -1,0 +1,3 @@
+DROP TABLE admin_keys;
+DROP TABLE api_keys;
+DROP TABLE projects;

@@ -1,0 +1,280 @@
+//! What the tables promise: defaults, soft deletion, `updated_at`, the order of columns.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
+use serde_json::{Value, json};
+use testkit::Database;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+/// An organization, a user, a project and a key, with fixed ids.
+const TENANT: &str = "
+    INSERT INTO organizations (id, name, slug) VALUES ('00000000-0000-0000-0000-000000000001', 'Acme', 'acme');
+    INSERT INTO users (id, email, name) VALUES ('00000000-0000-0000-0000-000000000002', 'a@acme.test', 'Ann');
+    INSERT INTO projects (id, org_id, name, slug) VALUES
+        ('00000000-0000-0000-0000-000000000003', '00000000-0000-0000-0000-000000000001', 'Main', 'main');
+    INSERT INTO org_members (org_id, user_id) VALUES
+        ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002');
+    INSERT INTO api_keys (id, project_id, created_by, key_prefix, key_hash, name) VALUES
+        ('00000000-0000-0000-0000-000000000004', '00000000-0000-0000-0000-000000000003',
+         '00000000-0000-0000-0000-000000000002', 'mw_sk_live_', repeat('a', 64), 'key');
+    INSERT INTO admin_keys (org_id, role, name, key_hash) VALUES
+        ('00000000-0000-0000-0000-000000000001', 'admin', 'key', repeat('b', 64));
+";
+
+/// The same with its database; the database goes last.
+async fn tenant() -> (Client, Database) {
+    let database = Database::create();
+    let mut client = database.connect().await;
+    migrations::up(&mut client).await.unwrap();
+    client.batch_execute(TENANT).await.unwrap();
+    (client, database)
+}
+
+async fn one(client: &Client, sql: &str) -> Value {
+    let sql = format!("SELECT to_jsonb(row) FROM ({sql}) AS row");
+    client.query_one(&sql, &[]).await.unwrap().get(0)
+}
+
+async fn refused(client: &Client, sql: &str) -> SqlState {
+    let error = client.batch_execute(sql).await.unwrap_err();
+    error.code().unwrap().clone()
+}
+
+#[tokio::test]
+async fn new_tenants_can_work_at_once() {
+    let (client, _database) = tenant().await;
+    let organization = one(&client, "SELECT settings, status FROM organizations").await;
+    let expected = json!({
+        "settings": {"default_model": "claude-sonnet-5-5", "require_mcp_approval": true, "audit_retention_days": 90},
+        "status": "active",
+    });
+    assert_eq!(organization, expected);
+    let project = one(&client, "SELECT settings, quotas, status FROM projects").await;
+    let expected = json!({
+        "settings": {"allowed_models": ["*"], "default_model": "claude-sonnet-5-5", "mcp_auto_approve": false},
+        "quotas": {"max_tokens_per_day": null, "max_cost_per_day_usd": null, "max_requests_per_minute": 100},
+        "status": "active",
+    });
+    assert_eq!(project, expected);
+    let key = one(
+        &client,
+        "SELECT scopes, usage_count, status, expires_at FROM api_keys",
+    )
+    .await;
+    let expected = json!({"scopes": ["read", "write"], "usage_count": 0, "status": "active", "expires_at": null});
+    assert_eq!(key, expected);
+}
+
+#[tokio::test]
+async fn usage_events_default_to_an_exact_success_without_usage() {
+    let (client, _database) = tenant().await;
+    let sql = "INSERT INTO usage_events (time, org_id, project_id, request_id, event_type, model)
+        VALUES (now(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'api_call', '')";
+    client.batch_execute(sql).await.unwrap();
+    let event = one(
+        &client,
+        "SELECT input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens,
+            web_search_requests, cost_cents::text, usage_quality, status, metadata FROM usage_events",
+    )
+    .await;
+    let expected = json!({
+        "input_tokens": 0, "output_tokens": 0, "cache_read_tokens": 0, "cache_write_tokens": 0,
+        "cache_write_1h_tokens": 0, "web_search_requests": 0, "cost_cents": "0.0000000000",
+        "usage_quality": "exact", "status": "success", "metadata": {},
+    });
+    assert_eq!(event, expected);
+}
+
+/// Binary COPY goes by it, and spools hold rows encoded in it.
+#[tokio::test]
+async fn columns_of_usage_events_keep_their_order_and_types() {
+    let (client, _database) = tenant().await;
+    let sql = "SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
+        FROM pg_attribute WHERE attrelid = 'usage_events'::regclass AND attnum > 0";
+    let columns: String = client.query_one(sql, &[]).await.unwrap().get(0);
+    let expected = "time timestamp with time zone, org_id uuid, project_id uuid, user_id uuid, api_key_id uuid, \
+        request_id uuid, event_type character varying(20), model text, input_tokens integer, \
+        output_tokens integer, cache_read_tokens integer, cache_write_tokens integer, \
+        cache_write_1h_tokens integer, web_search_requests integer, cost_cents numeric(20,10), \
+        price_version text, usage_quality character varying(20), service_tier text, latency_ms integer, \
+        time_to_first_token_ms integer, mcp_server_id uuid, mcp_tool_name character varying(255), \
+        status character varying(20), error_code character varying(50), error_message text, metadata jsonb";
+    assert_eq!(columns, expected);
+}
+
+#[tokio::test]
+async fn usage_events_refuse_what_cannot_be() {
+    let (client, _database) = tenant().await;
+    let insert = |columns: &str, values: &str| {
+        format!(
+            "INSERT INTO usage_events (time, org_id, project_id, request_id, event_type, {columns})
+             VALUES (now(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'api_call', {values})"
+        )
+    };
+    client
+        .batch_execute(&insert("model", "repeat('\u{e9}', 255)"))
+        .await
+        .unwrap();
+    let long = insert("model", "repeat('m', 256)");
+    assert_eq!(refused(&client, &long).await, SqlState::CHECK_VIOLATION);
+    let vague = insert("model, usage_quality", "'m', 'vague'");
+    assert_eq!(refused(&client, &vague).await, SqlState::CHECK_VIOLATION);
+}
+
+#[tokio::test]
+async fn a_deleted_row_gives_its_name_back() {
+    let (client, _database) = tenant().await;
+    let rows = [
+        ("users", "(email, name) VALUES ('a@acme.test', 'Other')"),
+        ("organizations", "(name, slug) VALUES ('Other', 'acme')"),
+        (
+            "projects",
+            "(org_id, name, slug) VALUES ('00000000-0000-0000-0000-000000000001', 'Other', 'main')",
+        ),
+    ];
+    for (table, row) in rows {
+        let insert = format!("INSERT INTO {table} {row}");
+        assert_eq!(
+            refused(&client, &insert).await,
+            SqlState::UNIQUE_VIOLATION,
+            "{table}"
+        );
+        client
+            .batch_execute(&format!("UPDATE {table} SET deleted_at = now()"))
+            .await
+            .unwrap();
+        client.batch_execute(&insert).await.unwrap();
+        assert_eq!(
+            refused(&client, &insert).await,
+            SqlState::UNIQUE_VIOLATION,
+            "{table}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_key_exists_once_even_when_revoked() {
+    let (client, _database) = tenant().await;
+    client
+        .batch_execute("UPDATE api_keys SET status = 'revoked'")
+        .await
+        .unwrap();
+    let copy = "INSERT INTO api_keys (project_id, created_by, key_prefix, key_hash, name)
+        SELECT project_id, created_by, key_prefix, key_hash, name FROM api_keys";
+    assert_eq!(refused(&client, copy).await, SqlState::UNIQUE_VIOLATION);
+    let copy =
+        "INSERT INTO admin_keys (role, name, key_hash) SELECT role, name, key_hash FROM admin_keys";
+    assert_eq!(refused(&client, copy).await, SqlState::UNIQUE_VIOLATION);
+}
+
+#[tokio::test]
+async fn deleting_an_organization_takes_what_is_its_own() {
+    let (client, _database) = tenant().await;
+    client
+        .batch_execute("DELETE FROM organizations")
+        .await
+        .unwrap();
+    let left = one(
+        &client,
+        "SELECT (SELECT count(*) FROM projects) AS projects, (SELECT count(*) FROM api_keys) AS api_keys,
+            (SELECT count(*) FROM admin_keys) AS admin_keys, (SELECT count(*) FROM org_members) AS org_members,
+            (SELECT count(*) FROM users) AS users",
+    )
+    .await;
+    let expected =
+        json!({"projects": 0, "api_keys": 0, "admin_keys": 0, "org_members": 0, "users": 1});
+    assert_eq!(left, expected);
+}
+
+#[tokio::test]
+async fn a_change_moves_updated_at() {
+    let (client, _database) = tenant().await;
+    let changes = [
+        ("users", "name = 'new'"),
+        ("organizations", "name = 'new'"),
+        ("org_members", "role = 'viewer'"),
+        ("projects", "name = 'new'"),
+        ("api_keys", "name = 'new', usage_count = 5"),
+        ("admin_keys", "name = 'new'"),
+    ];
+    for (table, change) in changes {
+        assert!(moves_updated_at(&client, table, change).await, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn bookkeeping_leaves_updated_at_alone() {
+    let (client, _database) = tenant().await;
+    let changes = [
+        (
+            "users",
+            "last_login_at = now(), last_login_ip = '192.0.2.1'",
+        ),
+        (
+            "api_keys",
+            "usage_count = 7, last_used_at = now(), last_used_ip = '192.0.2.1'",
+        ),
+        ("admin_keys", "last_used_at = now()"),
+        ("projects", "name = name"),
+    ];
+    for (table, change) in changes {
+        assert!(!moves_updated_at(&client, table, change).await, "{table}");
+    }
+}
+
+async fn moves_updated_at(client: &Client, table: &str, change: &str) -> bool {
+    let sql = format!(
+        "WITH old AS (SELECT updated_at FROM {table})
+         UPDATE {table} SET {change} RETURNING updated_at > (SELECT updated_at FROM old)"
+    );
+    client.query_one(&sql, &[]).await.unwrap().get(0)
+}
+
+/// As a restore of data alone does it, and whoever else sets a path of their own.
+#[tokio::test]
+async fn triggers_work_under_any_search_path() {
+    let (client, _database) = tenant().await;
+    let sql = "SET search_path = ''; UPDATE public.api_keys SET name = 'new'; DELETE FROM public.organizations";
+    client.batch_execute(sql).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_promised_index_exists() {
+    let (client, _database) = tenant().await;
+    let sql = "SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid::regclass::text LIKE 'idx\\_%'
+        ORDER BY 1";
+    let rows = client.query(sql, &[]).await.unwrap();
+    let indexes: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let expected = [
+        "idx_admin_keys_org",
+        "idx_admin_keys_user",
+        "idx_api_keys_hash",
+        "idx_api_keys_last_used",
+        "idx_api_keys_prefix_hash",
+        "idx_api_keys_project",
+        "idx_org_members_org",
+        "idx_org_members_role",
+        "idx_org_members_user",
+        "idx_orgs_settings",
+        "idx_orgs_slug",
+        "idx_orgs_status",
+        "idx_orgs_stripe_customer",
+        "idx_projects_org",
+        "idx_projects_org_slug",
+        "idx_projects_settings",
+        "idx_projects_status",
+        "idx_usage_events_mcp",
+        "idx_usage_events_model",
+        "idx_usage_events_org_time",
+        "idx_usage_events_project_time",
+        "idx_usage_events_time",
+        "idx_usage_events_user_time",
+        "idx_users_created_at",
+        "idx_users_email",
+        "idx_users_name_search",
+        "idx_users_settings",
+        "idx_users_status",
+    ];
+    assert_eq!(indexes, expected);
+}

@@ -1,0 +1,236 @@
+//! One request, from its head to the end of its answer, and the account of it.
+//!
+//! Guarantee: an exchange is settled exactly once, on whatever path it ends: answered, refused, broken off by
+//! either side, or dropped in a panic. Settling counts it and, if it was admitted, hands over its usage event.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Endpoint, EventType, KeyKind, RequestId, Timestamp, Usage, UsageEvent};
+use ingest::Slot;
+
+use crate::ended::{End, Ended, Head};
+use crate::keys::KeyRecord;
+use crate::meter::Meter;
+use crate::metrics::Counted;
+use crate::worker::Worker;
+
+/// A request under way.
+pub(crate) struct Exchange {
+    worker: Rc<Worker>,
+    pub(crate) id: RequestId,
+    pub(crate) endpoint: Option<Endpoint>,
+    arrived: Duration,
+    admission: Option<Admission>,
+    answer: Option<Answer>,
+    /// Time spent waiting for the upstream or the caller.
+    waited: Duration,
+    /// From the moment it is sent upstream.
+    upstream_request: Option<Counted>,
+    settled: bool,
+}
+
+/// What an admitted request owes an event with.
+struct Admission {
+    time: Timestamp,
+    key: Arc<KeyRecord>,
+    model: String,
+    slot: Slot,
+}
+
+/// The upstream's answer, as far as it has come.
+struct Answer {
+    head: Head,
+    meter: Option<Meter>,
+    _stream: Option<Counted>,
+}
+
+impl Exchange {
+    pub(crate) fn begin(worker: &Rc<Worker>) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            id: RequestId::next(),
+            endpoint: None,
+            arrived: worker.clock.monotonic(),
+            admission: None,
+            answer: None,
+            waited: Duration::ZERO,
+            upstream_request: None,
+            settled: false,
+        }
+    }
+
+    /// From here on the request owes an event.
+    pub(crate) fn admit(&mut self, key: Arc<KeyRecord>, model: String, slot: Slot) {
+        self.admission = Some(Admission {
+            time: self.worker.clock.now(),
+            key,
+            model,
+            slot,
+        });
+    }
+
+    /// From here on the upstream may have done work that is billed.
+    pub(crate) fn forwarding(&mut self) {
+        self.upstream_request = Some(self.worker.metrics.upstream_request());
+    }
+
+    /// The upstream turned out to be out of reach: it did no work.
+    pub(crate) fn not_forwarded(&mut self) {
+        self.upstream_request = None;
+    }
+
+    /// The head of the answer has come.
+    pub(crate) fn answered(&mut self, head: Head, meter: Option<Meter>) {
+        let stream = head.streaming.then(|| self.worker.metrics.open_stream());
+        self.answer = Some(Answer {
+            head,
+            meter,
+            _stream: stream,
+        });
+    }
+
+    /// Shows the meter what is about to leave.
+    pub(crate) fn observe(&mut self, data: &[u8]) {
+        let at = self.elapsed();
+        if let Some(meter) = self
+            .answer
+            .as_mut()
+            .and_then(|answer| answer.meter.as_mut())
+        {
+            meter.observe(data, at);
+        }
+    }
+
+    /// Whether what was seen of the answer is all there is to it.
+    pub(crate) fn is_answer_complete(&self) -> bool {
+        self.answer
+            .as_ref()
+            .and_then(|answer| answer.meter.as_ref())
+            .is_some_and(Meter::is_complete)
+    }
+
+    /// Takes time spent waiting out of the gateway's own.
+    pub(crate) fn waited(&mut self, time: Duration) {
+        self.waited += time;
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.worker.clock.monotonic().saturating_sub(self.arrived)
+    }
+
+    pub(crate) fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
+    /// Closes the account. Only the first call counts.
+    pub(crate) fn settle(&mut self, end: End) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let ended = self.read_to_the_end(end);
+        let (status, reason) = ended.verdict();
+        let metrics = &self.worker.metrics;
+        metrics.request(self.endpoint, status, reason);
+        metrics.duration(ended.took);
+        if let Some(first) = ended.first_content_at() {
+            metrics.time_to_first_token(first);
+        }
+        tracing::debug!(
+            request_id = %self.id, endpoint = self.endpoint.map(Endpoint::label), status, reason,
+            milliseconds = ended.took.as_secs_f64() * 1e3, "request ended"
+        );
+        if let Some(admission) = self.admission.take() {
+            self.record(admission, ended);
+        }
+    }
+
+    fn read_to_the_end(&mut self, end: End) -> Ended {
+        let answer = self.answer.take();
+        let (head, meter) =
+            answer.map_or_else(Default::default, |answer| (answer.head, answer.meter));
+        let reading = meter.map(Meter::finish);
+        // The caller may close as soon as it has seen the last event: the answer was whole all the same.
+        let end = match (&reading, end) {
+            (Some(reading), End::CallerGone | End::CutOff) if reading.complete => End::Complete,
+            _ => end,
+        };
+        Ended {
+            end,
+            head,
+            reading,
+            took: self.elapsed(),
+            may_have_cost: self.upstream_request.is_some()
+                && self.endpoint == Some(Endpoint::Messages),
+        }
+    }
+
+    fn record(&self, admission: Admission, ended: Ended) {
+        let quality = ended.quality();
+        let outcome = ended.outcome();
+        let first_content_at = ended.first_content_at();
+        let (answering_model, usage) = ended.reading.map_or((None, Usage::default()), |reading| {
+            (reading.model, reading.usage)
+        });
+        let model = answering_model.unwrap_or(admission.model);
+        let test = admission.key.kind == KeyKind::Test;
+        if !test {
+            self.worker.metrics.tokens(&model, &usage.tokens);
+        }
+        admission.slot.submit(UsageEvent {
+            time: admission.time,
+            org_id: admission.key.org_id,
+            project_id: admission.key.project_id,
+            user_id: admission.key.user_id,
+            api_key_id: admission.key.id,
+            request_id: self.id,
+            event_type: if ended.head.streaming {
+                EventType::Streaming
+            } else {
+                EventType::ApiCall
+            },
+            model,
+            usage,
+            quality,
+            latency_ms: milliseconds(ended.took),
+            time_to_first_token_ms: first_content_at.map(milliseconds),
+            outcome,
+            endpoint: self.endpoint.unwrap_or(Endpoint::Other),
+            upstream_request_id: ended.head.upstream_request_id,
+            test,
+        });
+    }
+
+    /// The gateway's own part of the time, once the head of the answer leaves.
+    pub(crate) fn report_added_latency(&self) {
+        self.worker
+            .metrics
+            .added_latency(self.elapsed().saturating_sub(self.waited));
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // Nobody has settled it: the caller left, the drain deadline cut it off, or a panic did.
+        let cut_off = self.worker.cut_off.get();
+        self.settle(if cut_off {
+            End::CutOff
+        } else {
+            End::CallerGone
+        });
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange")
+            .field("id", &self.id)
+            .field("settled", &self.settled)
+            .finish_non_exhaustive()
+    }
+}
+
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,87 @@
+//! The request as the upstream gets it, and the wait for the head of its answer.
+
+use std::rc::Rc;
+
+use domain::error_chain;
+use http::header::{ACCEPT_ENCODING, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+
+use crate::credentials;
+use crate::exchange::Exchange;
+use crate::failure::Failure;
+use crate::forward_body::ForwardBody;
+use crate::headers;
+use crate::keys::KeyRecord;
+use crate::upload::UploadWatch;
+use crate::upstream::SendError;
+
+/// What a request needs beyond what the caller sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// An answer without a content coding, because it will be edited.
+    pub(crate) plain_answer: bool,
+    /// The upstream is spoken to in HTTP/1.1.
+    pub(crate) http1: bool,
+}
+
+/// Makes the request to the upstream: as received, less what belongs to the connection and the caller's key.
+///
+/// # Errors
+/// If the path makes no URL.
+pub(crate) fn prepare(
+    head: &mut Parts,
+    key: &KeyRecord,
+    path: &PathAndQuery,
+    body: ForwardBody,
+    shape: Shape,
+) -> Result<Request<ForwardBody>, Failure> {
+    let mut headers = std::mem::take(&mut head.headers);
+    headers::strip_request(&mut headers);
+    credentials::strip(&mut headers);
+    key.target.authorize(&mut headers);
+    if shape.plain_answer {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    if shape.http1 && body.needs_chunks() {
+        // Said explicitly, since of some methods hyper expects no body.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = key.target.uri(path).map_err(|_| Failure::PathUnknown)?;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// Sends it and waits for the head of the answer.
+///
+/// # Errors
+/// Says whose fault it is that there is none: the upstream's, or that of a caller still sending.
+pub(crate) async fn send(
+    exchange: &mut Exchange,
+    request: Request<ForwardBody>,
+    upload: Option<&UploadWatch>,
+) -> Result<Response<Incoming>, Failure> {
+    let worker = Rc::clone(exchange.worker());
+    let before = exchange.elapsed();
+    exchange.forwarding();
+    let answer = worker.upstream.send(request, upload).await;
+    exchange.waited(exchange.elapsed().saturating_sub(before));
+    answer.map_err(|error| {
+        if let Some(failure) = upload.and_then(UploadWatch::failure) {
+            return failure;
+        }
+        tracing::warn!(request_id = %exchange.id, error = %error_chain(&error), "no answer from the upstream");
+        match error {
+            SendError::Connect(_) => {
+                exchange.not_forwarded();
+                Failure::UpstreamUnreachable
+            }
+            SendError::Broken(_) => Failure::UpstreamUnreachable,
+            SendError::Silent => Failure::UpstreamTimeout,
+        }
+    })
+}

@@ -1,0 +1,52 @@
+//! The data plane: HTTP in, the Claude API out, every answer metered on its way.
+//!
+//! Guarantees:
+//! - the caller gets the upstream's bytes, status and headers, less what belongs to a connection; the one body
+//!   that is edited is a batch object, whose `results_url` must lead back here;
+//! - every admitted request hands over exactly one usage event, on whatever path it ends;
+//! - nothing on a request's way does I/O but the two sockets, and nothing waits for another thread.
+//!
+//! It knows no SQL, no configuration file and no environment.
+
+mod answer;
+mod authenticate;
+mod batch_objects;
+mod batch_relay;
+mod body_budget;
+mod client_address;
+mod coding;
+mod connection;
+mod counted_io;
+mod credentials;
+mod ended;
+mod exchange;
+mod failure;
+mod forward;
+mod forward_body;
+mod headers;
+mod inspect;
+mod keys;
+mod listener;
+mod meter;
+mod metrics;
+mod ops;
+mod options;
+mod pipeline;
+mod read_body;
+mod relay;
+mod request_body;
+mod rescue;
+mod response_body;
+mod route;
+mod server;
+mod silence;
+mod upload;
+mod upstream;
+mod worker;
+
+pub use inspect::{InspectError, Inspected, inspect};
+pub use keys::{AllowedIps, KeyIndex, KeyRecord, KeyStatus, Scopes, TenantState};
+pub use ops::{OpsSource, serve as serve_ops};
+pub use options::Options;
+pub use server::DataPlane;
+pub use upstream::{Target, TargetError, UpstreamOptions};

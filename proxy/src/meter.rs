@@ -1,0 +1,166 @@
+//! The meter: what an answer of the Claude API consumed, read from the bytes as they pass.
+//!
+//! Guarantees: bytes may be cut anywhere and the reading is the same; memory is bounded whatever passes;
+//! nothing is ever changed, delayed or refused. A stream is read as server-sent events, everything else as
+//! JSON; a compressed answer is decoded into a copy. What can't be read is metered as [`UsageQuality`]
+//! says, never guessed in silence. It knows no prices: `usage.raw` keeps what pricing needs beyond the
+//! counters (`iterations`, `speed`, `inference_geo`).
+//!
+//! The quality of a reading:
+//! - an answer with its final figures is exact, partial if some figure made no sense;
+//! - a complete answer that consumes nothing is exactly zero: an error envelope, a JSON value that is not
+//!   a message (a file, a token count, a session), or a body that is not JSON at all, such as a proxy's
+//!   HTML page;
+//! - a message that broke off before its figures is estimated: a stream from the input that
+//!   `message_start` named and the text that passed, JSON at zero.
+
+mod fields;
+mod find;
+mod json;
+mod kept;
+mod length;
+mod quote;
+mod shape;
+mod skip;
+mod sse;
+mod stream;
+mod tally;
+
+use std::time::Duration;
+
+use domain::{Usage, UsageQuality};
+
+use self::json::JsonAnswer;
+use self::stream::StreamedAnswer;
+use crate::coding::Decoder;
+
+/// What was read of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reading {
+    /// The model that answered.
+    pub(crate) model: Option<String>,
+    /// What it says was consumed.
+    pub(crate) usage: Usage,
+    /// How far to trust it.
+    pub(crate) quality: UsageQuality,
+    /// Why the model stopped.
+    pub(crate) stop_reason: Option<String>,
+    /// When a stream's first content passed, since the request began.
+    pub(crate) first_content_at: Option<Duration>,
+    /// The error it reports: an envelope, or an event in the middle of a stream.
+    pub(crate) error: Option<ApiError>,
+    /// Whether the bytes made a complete answer. Never true of a body that isn't JSON or SSE: its end
+    /// can't be seen in its bytes.
+    pub(crate) complete: bool,
+}
+
+/// An error as the API words it, each part of bounded length.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    /// `error.type`
+    pub(crate) kind: Option<String>,
+    /// `error.details.error_code`
+    pub(crate) code: Option<String>,
+    /// `error.message`
+    pub(crate) message: Option<String>,
+}
+
+/// Reads one answer.
+pub(crate) struct Meter {
+    input: Input,
+    answer: Answer,
+}
+
+/// What stands between the bytes and the reader.
+enum Input {
+    /// No coding was declared and no byte has been seen.
+    Undeclared,
+    Decoding(Decoder),
+    /// Nothing more can be understood: an unknown coding or damaged data.
+    Blind,
+}
+
+enum Answer {
+    Json(Box<JsonAnswer>),
+    Stream(Box<StreamedAnswer>),
+}
+
+impl Meter {
+    /// A meter for an answer with these headers.
+    pub(crate) fn new(content_type: Option<&str>, content_encoding: Option<&str>) -> Self {
+        let input = match Decoder::new(content_encoding.unwrap_or_default()) {
+            Ok(decoder) if decoder.is_identity() => Input::Undeclared,
+            Ok(decoder) => Input::Decoding(decoder),
+            Err(_unsupported) => Input::Blind,
+        };
+        let answer = if content_type.is_some_and(is_event_stream) {
+            Answer::Stream(Box::default())
+        } else {
+            Answer::Json(Box::default())
+        };
+        Self { input, answer }
+    }
+
+    /// Shows the next bytes, cut anywhere; `at` is the time since the request began.
+    pub(crate) fn observe(&mut self, bytes: &[u8], at: Duration) {
+        let Some(first) = bytes.first() else { return };
+        if self.is_complete() {
+            return;
+        }
+        if matches!(self.input, Input::Undeclared) {
+            self.input = Decoder::sniff(*first).map_or(Input::Blind, Input::Decoding);
+        }
+        if let Input::Decoding(decoder) = &mut self.input {
+            let read = decoder.feed(bytes, &mut |piece| {
+                self.answer.read(piece, at);
+                Ok(())
+            });
+            if read.is_err() {
+                self.input = Input::Blind;
+            }
+        }
+    }
+
+    /// Whether the bytes seen complete the answer: the JSON value is closed, or the event `message_stop`
+    /// or `error` with its blank line has passed.
+    ///
+    /// A blank line of CR LF counts from its CR, since a CR alone ends a line too.
+    pub(crate) fn is_complete(&self) -> bool {
+        match &self.answer {
+            Answer::Json(answer) => answer.is_complete(),
+            Answer::Stream(answer) => answer.is_complete(),
+        }
+    }
+
+    /// What was read, at the end of the answer or where it broke off.
+    pub(crate) fn finish(self) -> Reading {
+        let reading = match self.answer {
+            Answer::Json(answer) => answer.finish(),
+            Answer::Stream(answer) => answer.finish(),
+        };
+        match self.input {
+            Input::Blind if !reading.complete => Reading {
+                quality: UsageQuality::Estimated,
+                ..reading
+            },
+            Input::Blind | Input::Undeclared | Input::Decoding(_) => reading,
+        }
+    }
+}
+
+impl Answer {
+    fn read(&mut self, bytes: &[u8], at: Duration) {
+        match self {
+            Self::Json(answer) => answer.read(bytes),
+            Self::Stream(answer) => answer.read(bytes, at),
+        }
+    }
+}
+
+fn is_event_stream(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("text/event-stream")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! What was found of one JSON object: an answer, or the data of an event.
+
+use serde_json::{Map, Value};
+
+use super::ApiError;
+use super::quote;
+use super::shape::Field;
+
+/// Bytes kept of a model, a type or a code.
+const NAME_LIMIT: usize = 256;
+
+/// Bytes kept of an error's message.
+const MESSAGE_LIMIT: usize = 1024;
+
+/// Found so far.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    pub(super) kind: Option<Kind>,
+    pub(super) model: Option<String>,
+    pub(super) usage: Figures,
+    pub(super) stop_reason: Option<String>,
+    pub(super) error: ApiError,
+    pub(super) is_fallback_block: bool,
+    pub(super) fallback_model: Option<String>,
+    /// Characters in the texts of a delta.
+    pub(super) text_chars: u64,
+}
+
+/// What a `usage` member held.
+#[derive(Debug, Default)]
+pub(super) enum Figures {
+    /// It is missing or null.
+    #[default]
+    None,
+    Object(Map<String, Value>),
+    /// It is too large, or no object.
+    Unreadable,
+}
+
+/// What an answer or event is, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Message,
+    Error,
+    MessageStart,
+    MessageDelta,
+    MessageStop,
+    ContentBlockStart,
+    ContentBlockDelta,
+    Other,
+}
+
+impl Kind {
+    pub(super) fn named(name: &[u8]) -> Self {
+        match name {
+            b"content_block_delta" => Self::ContentBlockDelta,
+            b"content_block_start" => Self::ContentBlockStart,
+            b"message_start" => Self::MessageStart,
+            b"message_delta" => Self::MessageDelta,
+            b"message_stop" => Self::MessageStop,
+            b"message" => Self::Message,
+            b"error" => Self::Error,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Fields {
+    /// Sets a field to its value, in JSON; `None` if it was too large to be kept.
+    pub(super) fn set(&mut self, field: Field, json: Option<&[u8]>) {
+        let name = || json.and_then(|json| quote::text(json, NAME_LIMIT));
+        match field {
+            Field::Type => self.kind = json.and_then(quote::bytes).map(|name| Kind::named(&name)),
+            Field::Model => self.model = name(),
+            Field::Usage => self.usage = json.map_or(Figures::Unreadable, Figures::parse),
+            Field::StopReason => self.stop_reason = name(),
+            Field::ErrorType => self.error.kind = name(),
+            Field::ErrorCode => self.error.code = name(),
+            Field::ErrorMessage => {
+                self.error.message = json.and_then(|json| quote::text(json, MESSAGE_LIMIT));
+            }
+            Field::BlockType => {
+                self.is_fallback_block =
+                    json.and_then(quote::bytes).as_deref() == Some(b"fallback");
+            }
+            Field::FallbackModel => self.fallback_model = name(),
+        }
+    }
+}
+
+impl Figures {
+    fn parse(json: &[u8]) -> Self {
+        match serde_json::from_slice(json) {
+            Ok(Some(object)) => Self::Object(object),
+            Ok(None) => Self::None,
+            Err(_not_an_object) => Self::Unreadable,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! An answer as a stream of events.
+//!
+//! The figures of `message_start` are overwritten by those of each `message_delta`. Where the last ones
+//! never come, output is at least what the text seen makes at four characters a token, which is how
+//! Anthropic's own gateway bills a broken stream.
+
+use std::time::Duration;
+
+use domain::UsageQuality;
+
+use super::fields::{Fields, Kind};
+use super::find::Finder;
+use super::shape::EVENT;
+use super::sse::{Events, Piece, Word};
+use super::tally::Tally;
+use super::{ApiError, Reading};
+
+const CHARS_PER_TOKEN: u64 = 4;
+
+/// The reader of one.
+#[derive(Debug)]
+pub(super) struct StreamedAnswer {
+    events: Events,
+    finder: Finder,
+    /// Of the event that is coming in.
+    fields: Fields,
+    progress: Progress,
+    tally: Tally,
+    model: Option<String>,
+    /// The model that took over.
+    fallback_model: Option<String>,
+    stop_reason: Option<String>,
+    text_chars: u64,
+    first_content_at: Option<Duration>,
+    error: Option<ApiError>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// No message yet.
+    Waiting,
+    Started,
+    /// The message's figures were updated: if it ends now, they are the final ones.
+    Updated,
+    Stopped(UsageQuality),
+}
+
+impl Default for StreamedAnswer {
+    fn default() -> Self {
+        Self {
+            events: Events::default(),
+            finder: Finder::new(EVENT),
+            fields: Fields::default(),
+            progress: Progress::Waiting,
+            tally: Tally::default(),
+            model: None,
+            fallback_model: None,
+            stop_reason: None,
+            text_chars: 0,
+            first_content_at: None,
+            error: None,
+        }
+    }
+}
+
+impl StreamedAnswer {
+    pub(super) fn read(&mut self, mut bytes: &[u8], at: Duration) {
+        while !self.is_complete()
+            && let Some(piece) = self.events.next(&mut bytes)
+        {
+            match piece {
+                Piece::Data(data) => self.finder.feed(data, &mut self.fields),
+                Piece::End(name) => self.take_event(name, at),
+            }
+        }
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.progress, Progress::Stopped(_))
+    }
+
+    fn take_event(&mut self, name: Word, at: Duration) {
+        self.finder.restart();
+        let fields = std::mem::take(&mut self.fields);
+        match fields.kind.or_else(|| name.get().map(Kind::named)) {
+            Some(Kind::MessageStart) => self.start(fields),
+            Some(Kind::ContentBlockStart) => self.start_block(fields, at),
+            Some(Kind::ContentBlockDelta) => {
+                self.first_content_at.get_or_insert(at);
+                self.text_chars += fields.text_chars;
+            }
+            Some(Kind::MessageDelta) => self.update(fields),
+            Some(Kind::MessageStop) => self.stop(),
+            Some(Kind::Error) => self.fail(fields),
+            Some(Kind::Message | Kind::Other) | None => {}
+        }
+    }
+
+    fn start(&mut self, fields: Fields) {
+        self.tally = Tally::default();
+        self.tally.lay(fields.usage);
+        self.model = fields.model;
+        self.progress = Progress::Started;
+    }
+
+    fn start_block(&mut self, fields: Fields, at: Duration) {
+        self.first_content_at.get_or_insert(at);
+        if fields.is_fallback_block && fields.fallback_model.is_some() {
+            self.fallback_model = fields.fallback_model;
+        }
+    }
+
+    fn update(&mut self, fields: Fields) {
+        if fields.stop_reason.is_some() {
+            self.stop_reason = fields.stop_reason;
+        }
+        if self.tally.lay(fields.usage) {
+            self.progress = Progress::Updated;
+        }
+    }
+
+    fn stop(&mut self) {
+        self.progress = Progress::Stopped(match self.progress {
+            Progress::Updated => self.tally.quality(),
+            Progress::Waiting | Progress::Started | Progress::Stopped(_) => UsageQuality::Estimated,
+        });
+    }
+
+    /// An error in place of a message consumed nothing; one in the middle leaves the figures open.
+    fn fail(&mut self, fields: Fields) {
+        self.error = Some(fields.error);
+        self.progress = Progress::Stopped(match self.progress {
+            Progress::Waiting => UsageQuality::Exact,
+            Progress::Started | Progress::Updated | Progress::Stopped(_) => UsageQuality::Estimated,
+        });
+    }
+
+    pub(super) fn finish(mut self) -> Reading {
+        let quality = match self.progress {
+            Progress::Stopped(quality) => quality,
+            Progress::Waiting | Progress::Started | Progress::Updated => UsageQuality::Estimated,
+        };
+        if quality == UsageQuality::Estimated {
+            let estimate = self.text_chars.div_ceil(CHARS_PER_TOKEN);
+            self.tally.output_at_least(estimate);
+        }
+        let turn_model = self.tally.fallback_model().map(str::to_owned);
+        Reading {
+            complete: self.is_complete(),
+            model: self.fallback_model.or(turn_model).or(self.model),
+            usage: self.tally.into_usage(),
+            quality,
+            stop_reason: self.stop_reason,
+            first_content_at: self.first_content_at,
+            error: self.error,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A message's usage, from one usage object or from the several of a stream.
+//!
+//! Guarantees: a later object overwrites what it names and keeps what it leaves out or sets to null;
+//! nothing is ever added or compared. A figure that makes no sense counts as left out, and the tally
+//! remembers that it is not the whole truth.
+
+use domain::{Usage, UsageQuality};
+use serde_json::{Map, Value};
+
+use super::fields::Figures;
+
+/// Usage so far.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    usage: Usage,
+    has_input: bool,
+    has_output: bool,
+    /// A figure made no sense.
+    flawed: bool,
+}
+
+/// A counter in a usage object.
+enum Figure {
+    Absent,
+    Is(u64),
+    Senseless,
+}
+
+impl Tally {
+    /// Lays a usage object over the earlier ones. Says whether there was one to be read.
+    pub(super) fn lay(&mut self, figures: Figures) -> bool {
+        match figures {
+            Figures::None => false,
+            Figures::Unreadable => {
+                self.flawed = true;
+                false
+            }
+            Figures::Object(object) => {
+                self.lay_object(object);
+                true
+            }
+        }
+    }
+
+    fn lay_object(&mut self, object: Map<String, Value>) {
+        if let Some(input) = self.read(&object, "input_tokens") {
+            self.usage.tokens.input = input;
+            self.has_input = true;
+        }
+        if let Some(output) = self.read(&object, "output_tokens") {
+            self.usage.tokens.output = output;
+            self.has_output = true;
+        }
+        if let Some(cache_read) = self.read(&object, "cache_read_input_tokens") {
+            self.usage.tokens.cache_read = cache_read;
+        }
+        self.lay_cache_writes(&object);
+        if let Some(tools) = object.get("server_tool_use").and_then(Value::as_object)
+            && let Some(searches) = self.read(tools, "web_search_requests")
+        {
+            self.usage.web_search_requests = searches;
+        }
+        if let Some(tier) = object.get("service_tier").and_then(Value::as_str) {
+            self.usage.service_tier = Some(tier.to_owned());
+        }
+        let named = object.into_iter().filter(|(_, value)| !value.is_null());
+        self.usage.raw.extend(named);
+    }
+
+    /// The total is authoritative where it is named: a stream's end may raise it above the split of its
+    /// start, by writes that live for five minutes. Where only the split is named, its sum is the total.
+    fn lay_cache_writes(&mut self, object: &Map<String, Value>) {
+        let split = object.get("cache_creation").and_then(Value::as_object);
+        let of_split = |tally: &mut Self, key| split.and_then(|split| tally.read(split, key));
+        let five_minutes = of_split(self, "ephemeral_5m_input_tokens");
+        let one_hour = of_split(self, "ephemeral_1h_input_tokens");
+        if let Some(one_hour) = one_hour {
+            self.usage.tokens.cache_write_1h = one_hour;
+        }
+        let sum = [five_minutes, one_hour].into_iter().flatten();
+        let sum = sum.reduce(u64::saturating_add);
+        if let Some(total) = self.read(object, "cache_creation_input_tokens").or(sum) {
+            self.usage.tokens.cache_write = total;
+        }
+    }
+
+    /// A counter, if it is there and makes sense.
+    fn read(&mut self, object: &Map<String, Value>, key: &str) -> Option<u64> {
+        match figure(object.get(key)) {
+            Figure::Is(count) => Some(count),
+            Figure::Absent => None,
+            Figure::Senseless => {
+                self.flawed = true;
+                None
+            }
+        }
+    }
+
+    /// Takes an estimate of the output in place of a smaller figure.
+    pub(super) fn output_at_least(&mut self, tokens: u64) {
+        let output = &mut self.usage.tokens.output;
+        *output = tokens.max(*output);
+    }
+
+    /// The quality of final figures.
+    pub(super) fn quality(&self) -> UsageQuality {
+        if self.flawed || !self.has_input || !self.has_output {
+            UsageQuality::Partial
+        } else {
+            UsageQuality::Exact
+        }
+    }
+
+    /// The model that a `fallback_message` turn names, of the last one.
+    pub(super) fn fallback_model(&self) -> Option<&str> {
+        let turns = self.usage.raw.get("iterations")?.as_array()?;
+        let is_fallback =
+            |turn: &&Value| turn.get("type").and_then(Value::as_str) == Some("fallback_message");
+        turns.iter().rfind(is_fallback)?.get("model")?.as_str()
+    }
+
+    pub(super) fn into_usage(self) -> Usage {
+        let mut usage = self.usage;
+        // A part is never more than the whole, whatever was received.
+        usage.tokens.cache_write_1h = usage.tokens.cache_write_1h.min(usage.tokens.cache_write);
+        usage
+    }
+}
+
+fn figure(value: Option<&Value>) -> Figure {
+    match value {
+        None | Some(Value::Null) => Figure::Absent,
+        Some(value) => value.as_u64().map_or(Figure::Senseless, Figure::Is),
+    }
+}

@@ -1,0 +1,85 @@
+//! Real exchanges, metered as they must be.
+
+use std::path::Path;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use serde_json::Value;
+
+use super::{CODINGS, JSON, SSE, counters, encode, read};
+use crate::meter::Reading;
+
+/// The exchanges, where they are at hand: they are not part of this repository.
+fn exchanges() -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/recordings/claude-exchanges.jsonl");
+    let Ok(lines) = std::fs::read_to_string(&path) else {
+        println!("skipped: no recordings at {}", path.display());
+        return Vec::new();
+    };
+    let parse = |line| serde_json::from_str(line).unwrap();
+    lines.lines().map(parse).collect()
+}
+
+fn content_type(exchange: &Value) -> Option<&'static str> {
+    if exchange["kind"] == "sse" { SSE } else { JSON }
+}
+
+/// What must be stored, in the terms of a reading.
+fn expected_counters(expected: &Value) -> [u64; 5] {
+    let [input, output, cache_read, write_5m, write_1h] = [
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_5m_tokens",
+        "cache_write_1h_tokens",
+    ]
+    .map(|name| expected[name].as_u64().unwrap());
+    [input, output, cache_read, write_5m + write_1h, write_1h]
+}
+
+fn check(exchange: &Value, reading: &Reading) {
+    let (id, expected) = (&exchange["id"], &exchange["expected"]);
+    assert!(reading.complete, "{id}");
+    assert_eq!(reading.quality, domain::UsageQuality::Exact, "{id}");
+    if expected.is_null() {
+        assert_eq!(counters(reading), [0; 5], "{id}");
+        assert_eq!(reading.error.is_some(), exchange["status"] != 200, "{id}");
+        return;
+    }
+    // What iterations add is for pricing to say.
+    if !reading.usage.raw.contains_key("iterations") {
+        assert_eq!(counters(reading), expected_counters(expected), "{id}");
+    }
+    assert_eq!(reading.model.as_deref(), expected["model"].as_str(), "{id}");
+    let searches = expected["web_search_requests"].as_u64().unwrap();
+    assert_eq!(reading.usage.web_search_requests, searches, "{id}");
+}
+
+#[test]
+fn recorded_exchanges_are_metered_exactly() {
+    for exchange in exchanges() {
+        let body = exchange["body"].as_str().unwrap();
+        check(&exchange, &read(content_type(&exchange), None, [body]));
+    }
+}
+
+#[test]
+fn recorded_exchanges_are_metered_alike_in_any_pieces_and_coding() {
+    let mut runner = TestRunner::deterministic();
+    for exchange in exchanges() {
+        let content_type = content_type(&exchange);
+        let body = exchange["body"].as_str().unwrap();
+        let expected = read(content_type, None, [body]);
+        for coding in CODINGS {
+            let bytes = encode(coding, body.as_bytes());
+            let size = (1_usize..2000).new_tree(&mut runner).unwrap().current();
+            let reading = read(content_type, Some(coding), bytes.chunks(size));
+            assert_eq!(
+                reading, expected,
+                "{} in {coding} by {size}",
+                exchange["id"]
+            );
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A request's way through the gateway, one phase after the other.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use domain::Endpoint;
+use http::header::EXPECT;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::answer;
+use crate::authenticate::authenticate;
+use crate::client_address::client_address;
+use crate::exchange::Exchange;
+use crate::failure::Failure;
+use crate::forward::{self, Shape};
+use crate::forward_body::ForwardBody;
+use crate::headers;
+use crate::inspect::Inspected;
+use crate::keys::KeyRecord;
+use crate::options::Options;
+use crate::read_body::{ReadBody, read_body};
+use crate::request_body::Discard;
+use crate::rescue;
+use crate::response_body::ResponseBody;
+use crate::route::{self, Route};
+use crate::upload::UploadWatch;
+use crate::worker::Worker;
+
+/// What is known of the connection a request came on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    pub(crate) tls: bool,
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    worker: Rc<Worker>,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let mut exchange = Exchange::begin(&worker);
+    match serve(&mut exchange, peer, request).await {
+        Ok(upstream_answer) => answer::relay(exchange, upstream_answer).await,
+        Err(Refusal::Probe) => rescue::probe_answer(exchange),
+        Err(Refusal::Failed(failure)) => rescue::answer(exchange, failure),
+    }
+}
+
+/// Why a request goes no further.
+enum Refusal {
+    /// It asked whether anybody is there.
+    Probe,
+    Failed(Failure),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+async fn serve(
+    exchange: &mut Exchange,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Result<answer::UpstreamAnswer, Refusal> {
+    let (head, body) = request.into_parts();
+
+    let known = match identify(exchange, peer, &head) {
+        Ok(known) => known,
+        Err(refusal) => {
+            // A caller that is still sending would not get to read why.
+            if !head.headers.contains_key(EXPECT) && !body.is_end_stream() {
+                Discard::BRIEF.discard(body).await;
+            }
+            return Err(refusal);
+        }
+    };
+
+    let ReadBody {
+        inspected,
+        body,
+        upload,
+    } = read_body(exchange, &head, known.endpoint, body).await?;
+    let asked_first = head.headers.contains_key(EXPECT);
+
+    let answer = match admit(exchange, &head.method, &known.key, inspected) {
+        Ok(()) => ask_upstream(exchange, peer, head, &known, body, upload.as_ref()).await,
+        Err(failure) => {
+            drop(body);
+            Err(failure)
+        }
+    };
+    if let (Err(_), Some(upload)) = (&answer, upload) {
+        upload.discard_rest(asked_first).await;
+    }
+    Ok(answer?)
+}
+
+/// Forwards an admitted request, and gives the answer once its head is here.
+async fn ask_upstream(
+    exchange: &mut Exchange,
+    peer: Peer,
+    mut head: Parts,
+    known: &Known,
+    body: ForwardBody,
+    upload: Option<&UploadWatch>,
+) -> Result<answer::UpstreamAnswer, Failure> {
+    let worker = Rc::clone(exchange.worker());
+    // Batch objects are edited; this is where their URLs shall lead.
+    let own_origin = (known.endpoint == Endpoint::Batches)
+        .then(|| route::own_origin(&head, peer, &worker.options.trusted_proxies));
+    let shape = Shape {
+        plain_answer: own_origin.is_some(),
+        http1: !worker.options.upstream.http2,
+    };
+    let request = forward::prepare(&mut head, &known.key, &known.path, body, shape)?;
+    let response = forward::send(exchange, request, upload).await?;
+    Ok(answer::UpstreamAnswer {
+        response,
+        own_origin,
+    })
+}
+
+/// What the head of a request says: what it is for, and whose it is.
+struct Known {
+    endpoint: Endpoint,
+    path: PathAndQuery,
+    key: Arc<KeyRecord>,
+}
+
+fn identify(exchange: &mut Exchange, peer: Peer, head: &Parts) -> Result<Known, Refusal> {
+    let worker = Rc::clone(exchange.worker());
+    if headers::wire_size(&head.headers) > Options::MAX_HEADER_BYTES {
+        return Err(Failure::HeadersTooLarge.into());
+    }
+    let (endpoint, path) = match route::route(&head.method, &head.uri) {
+        Route::Api { endpoint, path } => (endpoint, path),
+        Route::Probe => return Err(Refusal::Probe),
+        Route::Unknown => return Err(Failure::PathUnknown.into()),
+    };
+    exchange.endpoint = Some(endpoint);
+    let address = client_address(peer.address, &head.headers, &worker.options.trusted_proxies);
+    let key = authenticate(
+        &worker.keys,
+        &head.headers,
+        &head.method,
+        address,
+        worker.clock.now(),
+    )?;
+    Ok(Known {
+        endpoint,
+        path,
+        key,
+    })
+}
+
+/// Takes the place of the event before any money is spent.
+fn admit(
+    exchange: &mut Exchange,
+    method: &Method,
+    key: &Arc<KeyRecord>,
+    inspected: Inspected,
+) -> Result<(), Failure> {
+    if method == Method::POST {
+        let slot = exchange
+            .worker()
+            .lane
+            .reserve()
+            .ok_or(Failure::Overloaded)?;
+        exchange.admit(Arc::clone(key), inspected.model, slot);
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Taking a request's body: whole and looked into where it names a model, streamed through otherwise.
+
+use std::rc::Rc;
+
+use domain::Endpoint;
+use http::header::{CONTENT_ENCODING, EXPECT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::coding::{self, DecodeError};
+use crate::exchange::Exchange;
+use crate::failure::Failure;
+use crate::forward_body::ForwardBody;
+use crate::inspect::{Inspected, inspect};
+use crate::options::Options;
+use crate::request_body::{self, Discard, Limits};
+use crate::upload::{Upload, UploadWatch};
+
+/// A body ready to be forwarded, and what is known of it.
+pub(crate) struct ReadBody {
+    pub(crate) inspected: Inspected,
+    pub(crate) body: ForwardBody,
+    /// Of a streamed body: how its upload goes.
+    pub(crate) upload: Option<UploadWatch>,
+}
+
+/// Takes the body of a request.
+///
+/// # Errors
+/// If it is too large, too slow, broken, or isn't what the endpoint takes.
+pub(crate) async fn read_body(
+    exchange: &mut Exchange,
+    head: &Parts,
+    endpoint: Endpoint,
+    body: Incoming,
+) -> Result<ReadBody, Failure> {
+    let worker = Rc::clone(exchange.worker());
+    let max_bytes = endpoint_limit(endpoint).min(worker.options.max_body_bytes);
+    if body.size_hint().lower() > max_bytes {
+        // A caller that asked first (Expect) has not begun to send.
+        if !head.headers.contains_key(EXPECT) {
+            Discard::PATIENT.discard(body).await;
+        }
+        return Err(Failure::BodyTooLarge { limit: max_bytes });
+    }
+    let limits = Limits {
+        max_bytes,
+        idle: Options::BODY_IDLE_TIMEOUT,
+    };
+    let names_a_model = head.method == Method::POST
+        && matches!(endpoint, Endpoint::Messages | Endpoint::CountTokens);
+    if !names_a_model {
+        let (upload, watch) = Upload::new(body, limits);
+        return Ok(ReadBody {
+            inspected: Inspected::default(),
+            body: ForwardBody::Stream(upload),
+            upload: Some(watch),
+        });
+    }
+    let before = exchange.elapsed();
+    let collected = request_body::collect(body, limits, &worker.bodies).await?;
+    exchange.waited(exchange.elapsed().saturating_sub(before));
+    let inspected = inspect_encoded(&head.headers, &collected.data, max_bytes)?;
+    Ok(ReadBody {
+        inspected,
+        body: collected.into(),
+        upload: None,
+    })
+}
+
+/// The API's own limits, in bytes.
+fn endpoint_limit(endpoint: Endpoint) -> u64 {
+    match endpoint {
+        Endpoint::Batches => 256 << 20,
+        Endpoint::Files | Endpoint::Other => 500 << 20,
+        Endpoint::Messages
+        | Endpoint::CountTokens
+        | Endpoint::BatchResults
+        | Endpoint::Models
+        | Endpoint::Complete
+        | Endpoint::Sessions
+        | Endpoint::Organizations => 32 << 20,
+    }
+}
+
+/// Looks into a body; a compressed one is decoded into a copy for this.
+fn inspect_encoded(headers: &HeaderMap, data: &[u8], max_bytes: u64) -> Result<Inspected, Failure> {
+    if !headers.contains_key(CONTENT_ENCODING) {
+        return Ok(inspect(data)?);
+    }
+    let named: Result<Vec<&str>, _> = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .map(HeaderValue::to_str)
+        .collect();
+    let encoding = named
+        .map_err(|_| Failure::BodyEncodingUnsupported)?
+        .join(",");
+    let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+    let decoded = coding::decode_whole(&encoding, data, limit).map_err(|error| match error {
+        DecodeError::Unsupported => Failure::BodyEncodingUnsupported,
+        DecodeError::Invalid => Failure::BodyEncodingInvalid,
+        DecodeError::TooLarge => Failure::BodyTooLarge { limit: max_bytes },
+    })?;
+    Ok(inspect(&decoded)?)
+}

@@ -1,0 +1,52 @@
+//! Answers of the gateway's own: errors in the API's envelope, and the liveness probes of clients.
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response};
+
+use domain::RequestId;
+
+use crate::ended::{End, Head};
+use crate::exchange::Exchange;
+use crate::failure::Failure;
+use crate::headers::{GATEWAY_REQUEST_ID, REQUEST_ID};
+use crate::response_body::ResponseBody;
+
+/// Turns a failure into an answer, and settles the exchange by it.
+pub(crate) fn answer(mut exchange: Exchange, failure: Failure) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(failure.envelope(exchange.id)));
+    *response.status_mut() = failure.status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = failure.retry_after_seconds() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    identify(headers, exchange.id);
+    exchange.settle(End::Failed(failure));
+    response
+}
+
+/// Clients ask `HEAD /` and `/api/hello` whether anybody is there before they send anything.
+pub(crate) fn probe_answer(mut exchange: Exchange) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    identify(response.headers_mut(), exchange.id);
+    exchange.answered(
+        Head {
+            status: 200,
+            ..Head::default()
+        },
+        None,
+    );
+    exchange.settle(End::Complete);
+    response
+}
+
+/// Every answer carries the gateway's id, and the API's or, in its place, ours.
+pub(crate) fn identify(headers: &mut HeaderMap, id: RequestId) {
+    let mut buffer = uuid::Uuid::encode_buffer();
+    let text = id.0.hyphenated().encode_lower(&mut buffer);
+    let Ok(value) = HeaderValue::from_str(text) else {
+        return;
+    };
+    headers.entry(REQUEST_ID).or_insert_with(|| value.clone());
+    headers.insert(GATEWAY_REQUEST_ID, value);
+}

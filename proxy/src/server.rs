@@ -1,0 +1,252 @@
+//! The data plane's threads: each a runtime of its own with its own listener, upstream connections and lane.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use domain::Clock;
+use ingest::Lane;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::body_budget::BodyBudget;
+use crate::connection::{self, Seat};
+use crate::keys::KeyIndex;
+use crate::listener;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::upstream::Upstream;
+use crate::worker::Worker;
+
+/// Connections beyond the limit that still get an answer; the rest are closed at once.
+const STANDING_ROOM: usize = 256;
+/// After an accept that failed for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct DataPlane {
+    address: SocketAddr,
+    stop: CancellationToken,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl DataPlane {
+    /// Opens the listeners and starts one thread a lane.
+    ///
+    /// # Errors
+    /// If the address can't be had, or a thread or its runtime can't be started.
+    pub fn start(
+        options: Options,
+        keys: &Arc<KeyIndex>,
+        lanes: Vec<Lane>,
+        clock: &Arc<dyn Clock>,
+    ) -> io::Result<Self> {
+        let options = Arc::new(options);
+        let listeners = listener::open(options.listen, lanes.len())?;
+        let address = match listeners.first() {
+            Some(listener) => listener.local_addr()?,
+            None => options.listen,
+        };
+        let stop = CancellationToken::new();
+        let shared = Shared {
+            options,
+            keys: Arc::clone(keys),
+            clock: Arc::clone(clock),
+            bodies: Arc::new(BodyBudget::new(Options::MAX_HELD_BODY_BYTES)),
+            connections: Arc::default(),
+            stop: stop.clone(),
+        };
+        let mut threads = Vec::new();
+        for (index, (listener, lane)) in listeners.into_iter().zip(lanes).enumerate() {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let shared = shared.clone();
+            let thread = std::thread::Builder::new().name(format!("data-{index}"));
+            threads.push(thread.spawn(move || run(&runtime, shared, listener, lane))?);
+        }
+        Ok(Self {
+            address,
+            stop,
+            threads,
+        })
+    }
+
+    /// Where callers connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting; running answers go on, up to the drain deadline.
+    pub fn begin_shutdown(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits for the threads to end; blocks. Every exchange is settled then, and every lane dropped.
+    pub fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a data-plane thread had panicked");
+            }
+        }
+    }
+}
+
+/// What all threads share.
+#[derive(Clone)]
+struct Shared {
+    options: Arc<Options>,
+    keys: Arc<KeyIndex>,
+    clock: Arc<dyn Clock>,
+    bodies: Arc<BodyBudget>,
+    connections: Arc<AtomicUsize>,
+    stop: CancellationToken,
+}
+
+fn run(runtime: &tokio::runtime::Runtime, shared: Shared, listener: StdListener, lane: Lane) {
+    let connections = Arc::clone(&shared.connections);
+    let stop = shared.stop.clone();
+    let metrics = Metrics::register();
+    let worker = Rc::new(Worker {
+        upstream: Upstream::new(&shared.options.upstream, metrics.upstream_connections()),
+        options: shared.options,
+        keys: shared.keys,
+        clock: shared.clock,
+        bodies: shared.bodies,
+        lane,
+        metrics,
+        cut_off: Cell::new(false),
+    });
+    // What outlives the deadline is dropped with the set, and settled by being dropped.
+    LocalSet::new().block_on(runtime, async move {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => serve(worker, listener, connections, stop).await,
+            Err(error) => tracing::error!(%error, "a listener could not be served"),
+        }
+    });
+}
+
+async fn serve(
+    worker: Rc<Worker>,
+    listener: TcpListener,
+    connections: Arc<AtomicUsize>,
+    stop: CancellationToken,
+) {
+    let drain = worker.options.drain;
+    let doorman = Doorman {
+        worker,
+        connections,
+        stop: stop.clone(),
+        tasks: TaskTracker::new(),
+    };
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => doorman.admit(accepted).await,
+            () = stop.cancelled() => break,
+        }
+    }
+    doorman.admit_queued(listener).await;
+    doorman.tasks.close();
+    if tokio::time::timeout(drain, doorman.tasks.wait())
+        .await
+        .is_err()
+    {
+        doorman.worker.cut_off.set(true);
+        tracing::warn!(
+            tasks = doorman.tasks.len(),
+            "running answers were cut off at the drain deadline"
+        );
+    }
+}
+
+type Accepted = io::Result<(TcpStream, SocketAddr)>;
+
+/// Lets connections in, up to the limit.
+struct Doorman {
+    worker: Rc<Worker>,
+    connections: Arc<AtomicUsize>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Doorman {
+    /// Lets in whoever is in the queue: they have connected, the kernel said yes for us.
+    async fn admit_queued(&self, listener: TcpListener) {
+        // Asked without tokio in between, which may say "nobody" when it only wants a turn for others.
+        let Ok(listener) = listener.into_std() else {
+            return;
+        };
+        while let Ok((stream, address)) = listener.accept() {
+            let stream = stream
+                .set_nonblocking(true)
+                .and_then(|()| TcpStream::from_std(stream));
+            self.admit(stream.map(|stream| (stream, address))).await;
+        }
+    }
+
+    async fn admit(&self, accepted: Accepted) {
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                return;
+            }
+        };
+        let place = Place::take(&self.connections);
+        let limit = self.worker.options.max_connections;
+        if place.number > limit + STANDING_ROOM {
+            return;
+        }
+        let seat = if place.number > limit {
+            Seat::Taken
+        } else {
+            Seat::Free
+        };
+        let serving = connection::serve(
+            Rc::clone(&self.worker),
+            stream,
+            address,
+            seat,
+            self.stop.clone(),
+            self.tasks.clone(),
+        );
+        // Tracked: shutdown waits for it.
+        drop(self.tasks.spawn_local(async move {
+            serving.await;
+            drop(place);
+        }));
+    }
+}
+
+/// A connection's place in the count.
+struct Place {
+    connections: Arc<AtomicUsize>,
+    number: usize,
+}
+
+impl Place {
+    fn take(connections: &Arc<AtomicUsize>) -> Self {
+        // Relaxed: the count guards no other memory.
+        let number = connections.fetch_add(1, Ordering::Relaxed) + 1;
+        Self {
+            connections: Arc::clone(connections),
+            number,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,28 @@
+//! What one data-plane thread has: its own upstream connections, lane and metric handles, and read access
+//! to what all threads share.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use domain::Clock;
+use ingest::Lane;
+
+use crate::body_budget::BodyBudget;
+use crate::keys::KeyIndex;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::upstream::Upstream;
+
+/// One data-plane thread's belongings.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) options: Arc<Options>,
+    pub(crate) keys: Arc<KeyIndex>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) bodies: Arc<BodyBudget>,
+    pub(crate) lane: Lane,
+    pub(crate) upstream: Upstream,
+    pub(crate) metrics: Metrics,
+    /// Set when the drain deadline has passed: what still runs is cut off.
+    pub(crate) cut_off: Cell<bool>,
+}

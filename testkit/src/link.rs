@@ -1,0 +1,156 @@
+//! A TCP link that can be cut and restored: a forwarder between the gateway and something it depends on.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, split};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
+
+use crate::postgres::ServerAddress;
+use crate::spawn;
+
+/// Forwards connections while it is up.
+#[derive(Debug)]
+pub struct Link {
+    address: SocketAddr,
+    shared: Shared,
+}
+
+/// What the link and its connections share.
+#[derive(Debug, Clone)]
+struct Shared {
+    up: watch::Sender<bool>,
+    /// How often the connections of the time were struck dumb.
+    silences: watch::Sender<usize>,
+    trap: Arc<Mutex<Option<Vec<u8>>>>,
+}
+
+impl Link {
+    /// A link to a server, up.
+    pub async fn to(server: ServerAddress) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Shared {
+            up: watch::Sender::new(true),
+            silences: watch::Sender::new(0),
+            trap: Arc::default(),
+        };
+        let forwarding = shared.clone();
+        spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                if *forwarding.up.borrow() {
+                    spawn(forward(stream, server.clone(), forwarding.clone()));
+                }
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Where to connect.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Closes every connection, and every new one at once.
+    pub fn cut(&self) {
+        self.shared.up.send_replace(false);
+    }
+
+    /// Cuts as soon as these bytes have gone to the server, before it can answer. They must leave the
+    /// client in one piece.
+    pub fn cut_after(&self, mark: impl Into<Vec<u8>>) {
+        *self.shared.trap.lock().unwrap() = Some(mark.into());
+    }
+
+    /// Waits until it is cut.
+    pub async fn is_cut(&self) {
+        let mut state = self.shared.up.subscribe();
+        let cut = tokio::time::timeout(crate::PATIENCE, state.wait_for(|up| !up)).await;
+        drop(cut.expect("the link is cut").unwrap());
+    }
+
+    /// Leaves the connections that there are open, but nothing passes them any more; new ones are sound.
+    pub fn fall_silent(&self) {
+        self.shared.silences.send_modify(|times| *times += 1);
+    }
+
+    /// Lets new connections through.
+    pub fn restore(&self) {
+        self.shared.up.send_replace(true);
+    }
+}
+
+async fn forward(stream: TcpStream, server: ServerAddress, shared: Shared) {
+    // A server that is away closes the connection, as a cut does.
+    match server {
+        ServerAddress::Unix(path) => {
+            if let Ok(server) = UnixStream::connect(path).await {
+                hold(stream, server, shared).await;
+            }
+        }
+        ServerAddress::Tcp(address) => {
+            if let Ok(server) = TcpStream::connect(address).await {
+                server.set_nodelay(true).unwrap();
+                hold(stream, server, shared).await;
+            }
+        }
+    }
+}
+
+/// Keeps both ends open until one closes or the link is cut.
+async fn hold(mut client: TcpStream, server: impl AsyncRead + AsyncWrite, shared: Shared) {
+    let (mut up, mut silences) = (shared.up.subscribe(), shared.silences.subscribe());
+    let (mut from_server, mut to_server) = split(server);
+    let (mut from_client, mut to_client) = client.split();
+    let passing = async {
+        tokio::select! {
+            () = pass_up(&mut from_client, &mut to_server, &shared) => {}
+            _ = copy(&mut from_server, &mut to_client) => {}
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = up.wait_for(|up| !up) => return,
+        _ = silences.changed() => {}
+        () = passing => return,
+    }
+    drop(up.wait_for(|up| !up).await);
+}
+
+/// Carries what the client says to the server, up to the mark that cuts the link.
+async fn pass_up(
+    from_client: &mut (impl AsyncRead + Unpin),
+    to_server: &mut (impl AsyncWrite + Unpin),
+    shared: &Shared,
+) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
+        let said = &buffer[..length];
+        let end = shared.end_of_mark(said);
+        let sent = to_server.write_all(&said[..end.unwrap_or(length)]).await;
+        if end.is_some() {
+            shared.up.send_replace(false);
+            return;
+        }
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+impl Shared {
+    /// Where the mark ends that is waited for; it cuts once.
+    fn end_of_mark(&self, said: &[u8]) -> Option<usize> {
+        let mut trap = self.trap.lock().unwrap();
+        let length = trap.as_ref()?.len();
+        let at = said
+            .windows(length)
+            .position(|part| Some(part) == trap.as_deref())?;
+        *trap = None;
+        Some(at + length)
+    }
+}
