@@ -10,12 +10,16 @@ mod usage;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::cli::{Cli, Command, Common, Listen};
 use crate::config::{Config, Faults, Layers, Purpose, environment};
 use crate::shutdown::Shutdown;
 use crate::{logging, out, tls};
 use domain::error_chain;
+
+/// What still runs when a command has ended gets so long to stop.
+const TASKS_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +69,10 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("can't start the control runtime: {error}")),
     };
-    match runtime.block_on(dispatch(cli)) {
+    let outcome = runtime.block_on(dispatch(cli));
+    // Before the last word is said: tasks that a failed start leaves behind may still be logging.
+    runtime.shutdown_timeout(TASKS_DEADLINE);
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(CommandError::Config(faults)) => {
             out::error_line(format!("mindweave: {faults}").trim_end());

@@ -17,9 +17,13 @@ async fn check_taken(flag: &str, free: &str, key: &str) {
     let environment = [("DATABASE_URL", url.as_str()), ("ANTHROPIC_API_KEY", "x")];
     let ended = run(MINDWEAVE, &words, &environment).await;
     assert_eq!(ended.code, Some(1), "{}", ended.err);
-    let last = ended.err.lines().last().unwrap();
+    let said = ended
+        .err
+        .lines()
+        .find(|line| line.starts_with("mindweave: "));
+    let said = said.unwrap_or_else(|| panic!("no error in: {}", ended.err));
     for part in [key, &address, "in use"] {
-        assert!(last.contains(part), "`{part}` is missing in: {last}");
+        assert!(said.contains(part), "`{part}` is missing in: {}", ended.err);
     }
 }
 
