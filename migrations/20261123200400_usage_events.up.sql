@@ -46,6 +46,8 @@ CREATE TABLE usage_events (
     metadata JSONB NOT NULL DEFAULT '{}'
 );
 
+SELECT make_time_series('usage_events', INTERVAL '1 day');
+
 CREATE INDEX idx_usage_events_org_time ON usage_events (org_id, time DESC);
 CREATE INDEX idx_usage_events_project_time ON usage_events (project_id, time DESC);
 CREATE INDEX idx_usage_events_user_time ON usage_events (user_id, time DESC) WHERE user_id IS NOT NULL;

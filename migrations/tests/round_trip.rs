@@ -1,13 +1,15 @@
 //! Up, down and up again; again and at once.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
 use migrations::{State, all, runner};
 use testkit::Database;
 use tokio::task::JoinSet;
+use tokio_postgres::Client;
 
 #[tokio::test]
 async fn down_undoes_everything_and_up_makes_the_same_again() {
-    let database = Database::create();
-    let mut client = database.connect().await;
+    let (mut client, database) = with_extensions().await;
     runner::up(&mut client, &[]).await.unwrap();
     let empty = database.dump();
 
@@ -29,8 +31,7 @@ async fn down_undoes_everything_and_up_makes_the_same_again() {
 
 #[tokio::test]
 async fn each_down_file_undoes_exactly_its_up_file() {
-    let database = Database::create();
-    let mut client = database.connect().await;
+    let (mut client, database) = with_extensions().await;
     let mut dumps = Vec::new();
     for count in 0..=all().len() {
         runner::up(&mut client, &all()[..count]).await.unwrap();
@@ -111,6 +112,19 @@ async fn version_and_status_follow_up_and_down() {
             .iter()
             .all(|line| line.state == State::Applied && line.applied_at.is_some())
     );
+}
+
+/// A database with the extensions that the migrations make and leave where they are undone.
+async fn with_extensions() -> (Client, Database) {
+    let database = Database::create();
+    let mut client = database.connect().await;
+    migrations::up(&mut client).await.unwrap();
+    migrations::down(&mut client, usize::MAX).await.unwrap();
+    client
+        .batch_execute("DROP TABLE schema_migrations")
+        .await
+        .unwrap();
+    (client, database)
 }
 
 fn known() -> Vec<i64> {

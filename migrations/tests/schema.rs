@@ -20,6 +20,14 @@ const TENANT: &str = "
          '00000000-0000-0000-0000-000000000002', 'mw_sk_live_', repeat('a', 64), 'key');
     INSERT INTO admin_keys (org_id, role, name, key_hash) VALUES
         ('00000000-0000-0000-0000-000000000001', 'admin', 'key', repeat('b', 64));
+    INSERT INTO mcp_servers (id, project_id, registered_by, name, transport_type, transport_config) VALUES
+        ('00000000-0000-0000-0000-000000000005', '00000000-0000-0000-0000-000000000003',
+         '00000000-0000-0000-0000-000000000002', 'github', 'http', '{}');
+    INSERT INTO mcp_tools (server_id, name, input_schema) VALUES
+        ('00000000-0000-0000-0000-000000000005', 'search', '{}');
+    INSERT INTO policies (org_id, created_by, name, type, rules) VALUES
+        ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002', 'p', 'usage', '{}');
+    INSERT INTO subscriptions (org_id) VALUES ('00000000-0000-0000-0000-000000000001');
 ";
 
 /// The same with its database; the database goes last.
@@ -64,6 +72,99 @@ async fn new_tenants_can_work_at_once() {
     .await;
     let expected = json!({"scopes": ["read", "write"], "usage_count": 0, "status": "active", "expires_at": null});
     assert_eq!(key, expected);
+}
+
+#[tokio::test]
+async fn what_is_registered_waits_for_approval_and_what_is_ruled_applies_at_once() {
+    let (client, _database) = tenant().await;
+    let server = one(
+        &client,
+        "SELECT status, security_scan_status, environment, policy FROM mcp_servers",
+    )
+    .await;
+    let expected = json!({
+        "status": "pending", "security_scan_status": "pending", "environment": {},
+        "policy": {"allowed_roles": ["admin", "developer"], "rate_limit_per_minute": 100,
+                   "requires_approval_per_use": false},
+    });
+    assert_eq!(server, expected);
+    let tool = one(&client, "SELECT risk_level, enabled FROM mcp_tools").await;
+    assert_eq!(tool, json!({"risk_level": "low", "enabled": true}));
+    let policy = one(&client, "SELECT status, priority, applies_to FROM policies").await;
+    let expected = json!({
+        "status": "active", "priority": 100,
+        "applies_to": {"users": ["all"], "projects": ["all"], "models": ["all"]},
+    });
+    assert_eq!(policy, expected);
+    let subscription = one(
+        &client,
+        "SELECT plan, billing_cycle, status, limits FROM subscriptions",
+    )
+    .await;
+    let expected = json!({
+        "plan": "free", "billing_cycle": "monthly", "status": "active",
+        "limits": {"max_users": 5, "max_projects": 3, "max_tokens_per_month": 1_000_000, "max_mcp_servers": 10},
+    });
+    assert_eq!(subscription, expected);
+}
+
+/// Of which the seed's types knew nothing: a policy of nobody, a second subscription, a made-up status.
+#[tokio::test]
+async fn tables_refuse_what_cannot_be() {
+    let (client, _database) = tenant().await;
+    for (change, code) in [
+        ("UPDATE policies SET org_id = NULL", SqlState::CHECK_VIOLATION),
+        ("UPDATE policies SET type = 'other'", SqlState::CHECK_VIOLATION),
+        ("UPDATE policies SET status = 'other'", SqlState::CHECK_VIOLATION),
+        ("UPDATE mcp_servers SET status = 'other'", SqlState::CHECK_VIOLATION),
+        ("UPDATE mcp_servers SET transport_type = 'tcp'", SqlState::CHECK_VIOLATION),
+        ("UPDATE mcp_tools SET risk_level = 'other'", SqlState::CHECK_VIOLATION),
+        ("UPDATE subscriptions SET plan = 'other'", SqlState::CHECK_VIOLATION),
+        ("INSERT INTO subscriptions (org_id) SELECT id FROM organizations", SqlState::UNIQUE_VIOLATION),
+        ("DELETE FROM users WHERE email = 'a@acme.test'", SqlState::FOREIGN_KEY_VIOLATION),
+        (
+            "INSERT INTO mcp_usage (time, org_id, project_id, server_name, tool_name, request_id, status)
+             VALUES (now(), gen_random_uuid(), gen_random_uuid(), 's', 't', gen_random_uuid(), 'other')",
+            SqlState::CHECK_VIOLATION,
+        ),
+    ] {
+        assert_eq!(refused(&client, change).await, code, "{change}");
+    }
+}
+
+/// Servers that nobody registered, and tools whose result comes with the next request.
+#[tokio::test]
+async fn a_use_of_an_unregistered_server_can_be_stored() {
+    let (client, _database) = tenant().await;
+    let sql = "INSERT INTO mcp_usage (time, org_id, project_id, server_name, tool_name, request_id, status)
+        VALUES (now(), gen_random_uuid(), gen_random_uuid(), 'github', 'search', gen_random_uuid(), 'requested')";
+    client.batch_execute(sql).await.unwrap();
+    let stored = one(&client, "SELECT server_id, status, metadata FROM mcp_usage").await;
+    assert_eq!(
+        stored,
+        json!({"server_id": null, "status": "requested", "metadata": {}})
+    );
+}
+
+#[tokio::test]
+async fn tables_of_time_are_divided_on_every_engine() {
+    let (client, _database) = tenant().await;
+    let engine: String = client
+        .query_one("SELECT storage_engine()", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let sql = match engine.as_str() {
+        "postgresql" => {
+            "SELECT string_agg(partrelid::regclass::text, ',' ORDER BY partrelid::regclass::text)
+             FROM pg_partitioned_table"
+        }
+        _ => {
+            "SELECT string_agg(hypertable_name, ',' ORDER BY hypertable_name) FROM timescaledb_information.hypertables"
+        }
+    };
+    let divided: String = client.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(divided, "audit_logs,mcp_usage,usage_events", "{engine}");
 }
 
 #[tokio::test]
@@ -132,6 +233,11 @@ async fn a_deleted_row_gives_its_name_back() {
             "projects",
             "(org_id, name, slug) VALUES ('00000000-0000-0000-0000-000000000001', 'Other', 'main')",
         ),
+        (
+            "mcp_servers",
+            "(project_id, registered_by, name, transport_type, transport_config)
+             VALUES ('00000000-0000-0000-0000-000000000003', '00000000-0000-0000-0000-000000000002', 'github', 'sse', '{}')",
+        ),
     ];
     for (table, row) in rows {
         let insert = format!("INSERT INTO {table} {row}");
@@ -179,11 +285,15 @@ async fn deleting_an_organization_takes_what_is_its_own() {
         &client,
         "SELECT (SELECT count(*) FROM projects) AS projects, (SELECT count(*) FROM api_keys) AS api_keys,
             (SELECT count(*) FROM admin_keys) AS admin_keys, (SELECT count(*) FROM org_members) AS org_members,
+            (SELECT count(*) FROM mcp_servers) AS mcp_servers, (SELECT count(*) FROM mcp_tools) AS mcp_tools,
+            (SELECT count(*) FROM policies) AS policies, (SELECT count(*) FROM subscriptions) AS subscriptions,
             (SELECT count(*) FROM users) AS users",
     )
     .await;
-    let expected =
-        json!({"projects": 0, "api_keys": 0, "admin_keys": 0, "org_members": 0, "users": 1});
+    let expected = json!({
+        "projects": 0, "api_keys": 0, "admin_keys": 0, "org_members": 0, "mcp_servers": 0, "mcp_tools": 0,
+        "policies": 0, "subscriptions": 0, "users": 1,
+    });
     assert_eq!(left, expected);
 }
 
@@ -197,6 +307,10 @@ async fn a_change_moves_updated_at() {
         ("projects", "name = 'new'"),
         ("api_keys", "name = 'new', usage_count = 5"),
         ("admin_keys", "name = 'new'"),
+        ("mcp_servers", "name = 'new'"),
+        ("mcp_tools", "name = 'new'"),
+        ("policies", "name = 'new'"),
+        ("subscriptions", "plan = 'team'"),
     ];
     for (table, change) in changes {
         assert!(moves_updated_at(&client, table, change).await, "{table}");
@@ -253,6 +367,20 @@ async fn every_promised_index_exists() {
         "idx_api_keys_last_used",
         "idx_api_keys_prefix_hash",
         "idx_api_keys_project",
+        "idx_audit_logs_action",
+        "idx_audit_logs_actor",
+        "idx_audit_logs_org",
+        "idx_audit_logs_resource",
+        "idx_audit_logs_time",
+        "idx_mcp_servers_project",
+        "idx_mcp_servers_project_name",
+        "idx_mcp_servers_status",
+        "idx_mcp_tools_risk",
+        "idx_mcp_tools_server",
+        "idx_mcp_usage_project",
+        "idx_mcp_usage_server",
+        "idx_mcp_usage_time",
+        "idx_mcp_usage_tool",
         "idx_org_members_org",
         "idx_org_members_role",
         "idx_org_members_user",
@@ -260,10 +388,17 @@ async fn every_promised_index_exists() {
         "idx_orgs_slug",
         "idx_orgs_status",
         "idx_orgs_stripe_customer",
+        "idx_policies_org",
+        "idx_policies_priority",
+        "idx_policies_project",
+        "idx_policies_type",
         "idx_projects_org",
         "idx_projects_org_slug",
         "idx_projects_settings",
         "idx_projects_status",
+        "idx_subscriptions_org",
+        "idx_subscriptions_status",
+        "idx_subscriptions_stripe",
         "idx_usage_events_mcp",
         "idx_usage_events_model",
         "idx_usage_events_org_time",

@@ -152,9 +152,12 @@ impl Drop for Database {
     }
 }
 
-/// A client program of PostgreSQL's, told where to connect.
+/// A client program of PostgreSQL's, told where to connect: of the folder that `TEST_POSTGRES_BIN` names, since
+/// `pg_dump` refuses a server newer than itself, else as installed.
 fn tool(program: &str, config: &Config) -> Command {
-    let mut command = Command::new(server::bin_dir().join(program));
+    let programs =
+        std::env::var_os("TEST_POSTGRES_BIN").map_or_else(server::bin_dir, PathBuf::from);
+    let mut command = Command::new(programs.join(program));
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(name)) => name.into(),
         Some(Host::Unix(dir)) => dir.clone().into_os_string(),

@@ -1,0 +1,2 @@
+DROP TABLE mcp_tools;
+DROP TABLE mcp_servers;
