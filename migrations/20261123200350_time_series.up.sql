@@ -25,13 +25,20 @@ AS $$
     END
 $$;
 
+-- Every table divided by time.
+CREATE TABLE time_series (
+    relation NAME PRIMARY KEY,
+    every INTERVAL NOT NULL, -- what a partition or chunk covers
+    ahead INTERVAL NOT NULL -- how far from now on there shall be partitions
+);
+
 -- Divides a new, empty table by its column `time`. To be called before it has indexes or keys: a unique one has to
--- contain `time`. Without TimescaleDB all rows are in the default partition until there are others. TimescaleDB's advice
--- on types is kept out of the log: columns of limited length are meant.
-CREATE FUNCTION make_time_series(relation NAME, every INTERVAL) RETURNS VOID
+-- contain `time`. TimescaleDB's advice on types is kept out of the log: columns of limited length are meant.
+CREATE FUNCTION make_time_series(relation NAME, every INTERVAL, ahead INTERVAL) RETURNS VOID
     LANGUAGE plpgsql SET search_path FROM CURRENT SET client_min_messages = 'error'
 AS $$
 BEGIN
+    INSERT INTO time_series VALUES (relation, every, ahead);
     IF storage_engine() <> 'postgresql' THEN
         PERFORM create_hypertable(relation::TEXT::REGCLASS, 'time'::NAME,
                                   chunk_time_interval => every, create_default_indexes => FALSE);
@@ -41,6 +48,77 @@ BEGIN
     EXECUTE format('ALTER TABLE %I RENAME TO making_time_series', relation);
     EXECUTE format('CREATE TABLE %I (LIKE making_time_series INCLUDING ALL) PARTITION BY RANGE (time)', relation);
     DROP TABLE making_time_series;
+    -- Takes what no other partition does, so that a row is never refused for its time.
     EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', relation || '_default', relation);
+END
+$$;
+
+-- Undoes it together with the table.
+CREATE FUNCTION drop_time_series(relation NAME) RETURNS VOID
+    LANGUAGE plpgsql SET search_path FROM CURRENT
+AS $$
+BEGIN
+    EXECUTE format('DROP TABLE %I', relation);
+    DELETE FROM time_series WHERE time_series.relation = drop_time_series.relation;
+END
+$$;
+
+-- Makes a partition for [from, to) unless there is one. Rows that were waiting for it in the default partition move into
+-- it in the same transaction, so no reader ever sees them twice or not at all. Writers of other times don't wait.
+CREATE FUNCTION make_partition(relation NAME, since TIMESTAMPTZ, until TIMESTAMPTZ) RETURNS BOOLEAN
+    LANGUAGE plpgsql SET search_path FROM CURRENT
+AS $$
+DECLARE
+    -- Read in UTC, whatever the session's time zone is: all of them must agree on one name.
+    name TEXT := relation || to_char(since AT TIME ZONE 'UTC', '"_p"YYYYMMDD');
+    fallback TEXT := relation || '_default';
+BEGIN
+    IF to_regclass(quote_ident(name)) IS NOT NULL THEN
+        RETURN FALSE;
+    END IF;
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name, relation);
+    EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', fallback);
+    -- Append-only tables refuse to have rows moved; under the lock nobody else can use the gap.
+    EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', fallback);
+    EXECUTE format('WITH moved AS (DELETE FROM %I WHERE time >= $1 AND time < $2 RETURNING *) INSERT INTO %I SELECT * FROM moved',
+                   fallback, name) USING since, until;
+    EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', fallback);
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', relation, name, since, until);
+    RETURN TRUE;
+END
+$$;
+
+-- Makes the partitions from now on as far ahead as each table wants them, and those of the last weeks' rows that found
+-- none when they came; answers how many there were to make. Hypertables make their chunks themselves. One at a time, and
+-- giving up rather than keeping others waiting: any later call makes up for it.
+CREATE FUNCTION make_partitions_ahead() RETURNS INTEGER
+    LANGUAGE plpgsql SET search_path FROM CURRENT SET timezone = 'UTC' SET lock_timeout = '5s'
+AS $$
+DECLARE
+    series time_series;
+    unit TEXT;
+    starts TIMESTAMPTZ[];
+    since TIMESTAMPTZ;
+    made INTEGER := 0;
+BEGIN
+    IF storage_engine() <> 'postgresql' THEN
+        RETURN 0;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('mindweave.partitions', 0));
+    FOR series IN SELECT * FROM time_series ORDER BY relation LOOP
+        unit := CASE WHEN series.every < INTERVAL '1 month' THEN 'day' ELSE 'month' END;
+        -- All of them first: a table can't be altered under a query that still reads it.
+        EXECUTE format('SELECT array_agg(since ORDER BY since) FROM (
+                            SELECT date_trunc(%L, time) AS since FROM %I WHERE time BETWEEN $1 AND $2
+                            UNION SELECT generate_series(date_trunc(%L, now()), now() + $3, $4)
+                        ) AS starts',
+                       unit, series.relation || '_default', unit)
+        INTO starts
+        USING now() - INTERVAL '35 days', now() + series.ahead, series.ahead, series.every;
+        FOREACH since IN ARRAY starts LOOP
+            made := made + make_partition(series.relation, since, since + series.every)::INTEGER;
+        END LOOP;
+    END LOOP;
+    RETURN made;
 END
 $$;

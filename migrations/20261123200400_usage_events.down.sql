@@ -1,1 +1,1 @@
-DROP TABLE usage_events;
+SELECT drop_time_series('usage_events');

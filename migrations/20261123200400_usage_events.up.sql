@@ -46,7 +46,7 @@ CREATE TABLE usage_events (
     metadata JSONB NOT NULL DEFAULT '{}'
 );
 
-SELECT make_time_series('usage_events', INTERVAL '1 day');
+SELECT make_time_series('usage_events', INTERVAL '1 day', INTERVAL '7 days');
 
 CREATE INDEX idx_usage_events_org_time ON usage_events (org_id, time DESC);
 CREATE INDEX idx_usage_events_project_time ON usage_events (project_id, time DESC);

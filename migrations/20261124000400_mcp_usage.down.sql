@@ -1,1 +1,1 @@
-DROP TABLE mcp_usage;
+SELECT drop_time_series('mcp_usage');

@@ -25,7 +25,7 @@ CREATE TABLE mcp_usage (
     metadata JSONB NOT NULL DEFAULT '{}'
 );
 
-SELECT make_time_series('mcp_usage', INTERVAL '1 day');
+SELECT make_time_series('mcp_usage', INTERVAL '1 day', INTERVAL '7 days');
 
 CREATE INDEX idx_mcp_usage_server ON mcp_usage (server_id, time DESC);
 CREATE INDEX idx_mcp_usage_tool ON mcp_usage (server_id, tool_name, time DESC);

@@ -16,5 +16,5 @@ DROP FUNCTION audit_verb(JSONB, JSONB);
 DROP FUNCTION remembered_parent(UUID);
 DROP FUNCTION remember_parent();
 DROP FUNCTION app_setting(TEXT);
-DROP TABLE audit_logs;
+SELECT drop_time_series('audit_logs');
 DROP FUNCTION refuse_change();

@@ -26,7 +26,7 @@ CREATE TABLE audit_logs (
     retention_days INTEGER
 );
 
-SELECT make_time_series('audit_logs', INTERVAL '1 month');
+SELECT make_time_series('audit_logs', INTERVAL '1 month', INTERVAL '2 months');
 
 ALTER TABLE audit_logs ADD PRIMARY KEY (id, time);
 CREATE INDEX idx_audit_logs_org ON audit_logs (org_id, time DESC);

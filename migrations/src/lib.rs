@@ -25,7 +25,8 @@ pub use crate::migration::{Migration, all};
 pub use crate::refusal::Refusal;
 pub use crate::status::{Applied, MigrationStatus, Reverted, State};
 
-/// Brings the database to this program's schema and answers what that took, oldest first.
+/// Brings the database to this program's schema and answers what that took, oldest first. Ends by making the partitions
+/// of the time to come.
 ///
 /// Waits while another process migrates the same database, so any number may call it at once; what they did is not done
 /// again. The connection must be direct, or pooled by session.
@@ -35,7 +36,10 @@ pub use crate::status::{Applied, MigrationStatus, Reverted, State};
 /// A migration the server refuses; a history with a changed file, an unknown version or a gap, in which case nothing is
 /// run; a database that can't be used.
 pub async fn up(client: &mut Client) -> Result<Vec<Applied>, Error> {
-    runner::up(client, all()).await
+    let applied = runner::up(client, all()).await?;
+    let made = client.execute("SELECT make_partitions_ahead()", &[]).await;
+    made.map_err(Error::database("make the partitions of the time to come"))?;
+    Ok(applied)
 }
 
 /// Undoes at most `steps` migrations and answers which, newest first.
