@@ -18,6 +18,7 @@ mod running;
 mod shutdown;
 mod snapshot;
 mod tls;
+mod upkeep;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::operations::{self, Operations};
 use crate::snapshot::{Snapshot, SnapshotState, Targets};
+use crate::upkeep::Upkeep;
 use crate::{clock, descriptors, logging, tls};
 
 /// After the last request has ended, so long the database may take to store what is left.
@@ -63,6 +64,7 @@ impl Running {
         let registry = operations::install_recorder()?;
         Operations::describe();
         logging::describe_metrics();
+        Upkeep::describe();
         let clock = clock::system();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let metrics_listener = bind("metrics.listen", config.metrics_listen).await?;
@@ -78,6 +80,12 @@ impl Running {
             tasks.clone(),
         );
         tasks.spawn(snapshot.run(stop.clone()));
+        let upkeep = Upkeep {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            tasks: tasks.clone(),
+        };
+        tasks.spawn(upkeep.run(stop.clone()));
 
         let (ingest, lanes) =
             Ingest::start(&config.ingest, database, &clock).map_err(StartError::Thread)?;

@@ -20,6 +20,7 @@ mod shutdown;
 mod sse;
 mod stage;
 mod up;
+mod upkeep;
 
 /// The binary under test.
 const MINDWEAVE: &str = env!("CARGO_BIN_EXE_mindweave");

@@ -1,0 +1,102 @@
+//! What the database needs done from time to time and doesn't do by itself: partitions for the days to come.
+//!
+//! Guarantees: of all gateways on one database one does it at a time; what was missed, by whatever fault, the next run
+//! makes up for. Nothing here is waited for by anybody: rows without a partition go to the default one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Clock, error_chain};
+use ingest::{Database, DatabaseError};
+use metrics::{describe_gauge, gauge};
+use tokio::time::{MissedTickBehavior, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+const INTERVAL: Duration = Duration::from_secs(60);
+/// A run that takes longer is given up with its connection; whatever it was doing is rolled back.
+const RUN_TIMEOUT: Duration = Duration::from_secs(300);
+/// "mindweup" in ASCII: the advisory lock of whoever leads.
+const LEADER: i64 = 0x6d69_6e64_7765_7570;
+
+/// Runs once a minute.
+pub(crate) struct Upkeep {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tasks: TaskTracker,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum UpkeepError {
+    #[error(transparent)]
+    Connect(#[from] DatabaseError),
+    #[error("a query failed")]
+    Query(#[from] tokio_postgres::Error),
+    #[error("not done within {} s", RUN_TIMEOUT.as_secs())]
+    Slow,
+}
+
+impl Upkeep {
+    /// Registers the metric, so that it is there before the first run.
+    pub(crate) fn describe() {
+        describe_gauge!(
+            "mindweave_upkeep_lag_seconds",
+            "Time between the last run of the database's upkeep that was tried and the last that succeeded"
+        );
+        gauge!("mindweave_upkeep_lag_seconds").set(0.0);
+    }
+
+    /// Runs until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut succeeded = self.clock.monotonic();
+        let mut failing = false;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            let ended = tokio::select! {
+                ended = timeout(RUN_TIMEOUT, self.once()) => ended.unwrap_or(Err(UpkeepError::Slow)),
+                () = stop.cancelled() => return,
+            };
+            let now = self.clock.monotonic();
+            match ended {
+                Ok(()) => {
+                    succeeded = now;
+                    failing = false;
+                }
+                Err(error) if failing => {
+                    tracing::debug!(error = error_chain(&error), "upkeep still fails");
+                }
+                Err(error) => {
+                    failing = true;
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "the database's upkeep failed; trying again every minute"
+                    );
+                }
+            }
+            let lag = now.saturating_sub(succeeded);
+            gauge!("mindweave_upkeep_lag_seconds").set(lag.as_secs_f64());
+        }
+    }
+
+    /// One run, over a connection of its own: the lock is the session's and ends with it.
+    async fn once(&self) -> Result<(), UpkeepError> {
+        let client = self.database.connect(&self.tasks).await?;
+        let lock = client.query_one("SELECT pg_try_advisory_lock($1)", &[&LEADER]);
+        if !lock.await?.try_get::<_, bool>(0)? {
+            return Ok(()); // another gateway is at it
+        }
+        let made = client
+            .query_one("SELECT make_partitions_ahead()", &[])
+            .await?;
+        let made: i32 = made.try_get(0)?;
+        if made > 0 {
+            tracing::info!(made, "partitions made");
+        }
+        Ok(())
+    }
+}
