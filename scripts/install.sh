@@ -65,6 +65,7 @@ need_for_test() {
     need nodejs has node
     need npm has npm
     need prometheus has_prometheus
+    need debootstrap has_debootstrap
 }
 
 # Debian keeps the server's programs out of the PATH.
@@ -73,6 +74,9 @@ has_postgres() {
 }
 
 has_prometheus() { has prometheus && has promtool; }
+
+# For scripts/with-timescaledb.sh. The PATH of others than root may lack its folder.
+has_debootstrap() { has debootstrap || test -x /usr/sbin/debootstrap; }
 
 install_packages() {
     [[ ${#packages[@]} -gt 0 ]] || return 0

@@ -39,4 +39,6 @@ profile=default
 if [[ -n ${CI:-} ]]; then
     profile=ci
 fi
+# The schema is another where the server has TimescaleDB: the same suite on the second engine.
+step scripts/with-timescaledb.sh cargo nextest run -p migrations --profile "$profile"
 step scripts/with-postgres.sh cargo nextest run --workspace --profile "$profile"
