@@ -1,6 +1,10 @@
 //! Partitions where there is no TimescaleDB: made ahead, and afterwards for rows that came before them.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a helper that fails is a failed test, and one that skips says so"
+)]
 
 use testkit::Database;
 use tokio::task::JoinSet;
