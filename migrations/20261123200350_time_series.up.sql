@@ -84,6 +84,11 @@ BEGIN
                    fallback, name) USING since, until;
     EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', fallback);
     EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', relation, name, since, until);
+    -- Triggers of rows come with the attachment, those of statements don't.
+    IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation::TEXT::REGCLASS AND tgname = 'never_truncate') THEN
+        EXECUTE format('CREATE TRIGGER never_truncate BEFORE TRUNCATE ON %I
+                        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', name);
+    END IF;
     RETURN TRUE;
 END
 $$;

@@ -49,6 +49,16 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_logs
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_truncate BEFORE TRUNCATE ON audit_logs
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+-- Partitions inherit no triggers of statements; make_partition gives it to the later ones. To a hypertable's chunks nobody
+-- does: truncating one of those is left to the owner's conscience.
+DO $$
+BEGIN
+    IF storage_engine() = 'postgresql' THEN
+        CREATE TRIGGER never_truncate BEFORE TRUNCATE ON audit_logs_default
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+    END IF;
+END
+$$;
 
 -- A setting of the transaction. Unset and empty are the same: a setting once made is empty afterwards, never unset.
 CREATE FUNCTION app_setting(name TEXT) RETURNS TEXT
@@ -172,6 +182,10 @@ BEGIN
     RETURN NULL;
 END
 $$;
+
+-- A trigger's function runs for whoever may put it on a table, and anybody may on a temporary one of their own, named as
+-- they like: only the owner may.
+REVOKE EXECUTE ON FUNCTION audit_trigger_func() FROM PUBLIC;
 
 -- Temporary tables come last in the path of what runs with its owner's rights: anybody may make one by any name.
 DO $$

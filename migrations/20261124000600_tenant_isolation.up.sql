@@ -55,7 +55,9 @@ BEGIN
             RAISE WARNING 'role mindweave_tenant can''t be created without CREATEROLE: tenants are kept apart by queries alone';
             RETURN;
     END create_role;
-    IF NOT pg_has_role('mindweave_tenant', 'MEMBER') THEN
+    -- Also for whoever made the role: since PostgreSQL 16 that makes a member who may not become it. Superusers may anyway,
+    -- and changing the role's members would only get in the way of other databases that are migrated right now.
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         <<become_role>>
         BEGIN
             EXECUTE format('GRANT mindweave_tenant TO %I', current_user);
@@ -64,7 +66,13 @@ BEGIN
         END become_role;
     END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO mindweave_tenant', current_schema());
-    GRANT SELECT, INSERT, UPDATE, DELETE ON users, organizations, org_members, projects, api_keys, admin_keys,
+    GRANT SELECT, INSERT, UPDATE, DELETE ON organizations, org_members, projects, api_keys, admin_keys,
         mcp_servers, mcp_tools, policies, subscriptions TO mindweave_tenant;
+    -- A person may be a member of several organizations: none of them may read or set how the others' members sign in,
+    -- and none may delete them.
+    GRANT SELECT (id, email, email_verified, name, avatar_url, timezone, locale, mfa_enabled, status, last_login_at,
+                  last_login_ip, settings, metadata, created_at, updated_at, deleted_at),
+          UPDATE (name, avatar_url, timezone, locale, settings, metadata),
+          INSERT ON users TO mindweave_tenant;
 END
 $$;

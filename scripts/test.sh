@@ -39,6 +39,7 @@ profile=default
 if [[ -n ${CI:-} ]]; then
     profile=ci
 fi
-# The schema is another where the server has TimescaleDB: the same suite on the second engine.
-step scripts/with-timescaledb.sh cargo nextest run -p migrations --profile "$profile"
+# The schema is another where the server has TimescaleDB: the same suite on the second engine. Of the whole workspace,
+# which is built once then: alone, the package would be built with other features.
+step scripts/with-timescaledb.sh cargo nextest run --workspace --filterset 'package(migrations)' --profile "$profile"
 step scripts/with-postgres.sh cargo nextest run --workspace --profile "$profile"

@@ -79,6 +79,13 @@ async fn rows_that_found_no_partition_get_theirs() {
         let refused = client.batch_execute(&sql);
         assert!(refused.await.is_err(), "{relation} is append-only again");
     }
+    let sql = "SELECT string_agg(inhrelid::regclass::text, ' ') FROM pg_inherits
+        WHERE inhparent = 'audit_logs'::regclass";
+    let partitions: String = query(&client, sql).await;
+    for partition in partitions.split(' ') {
+        let sql = format!("TRUNCATE {partition}");
+        assert!(client.batch_execute(&sql).await.is_err(), "{partition}");
+    }
 }
 
 /// A partition is made like the others: with each index, key and check.

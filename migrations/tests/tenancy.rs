@@ -186,8 +186,8 @@ async fn tenants_change_their_own_and_no_other_rows() {
                 expected,
                 "{update}"
             );
-            if organization == 'a' && table == "users" {
-                continue; // others refer to it
+            if table == "users" {
+                continue; // nobody's alone to delete
             }
             let delete = format!("DELETE FROM {table} WHERE id = '{id}'");
             assert_eq!(
@@ -197,6 +197,26 @@ async fn tenants_change_their_own_and_no_other_rows() {
             );
         }
     }
+}
+
+/// Whoever makes a stranger a member sees a name and an address, and no more.
+#[tokio::test]
+async fn tenants_neither_read_nor_set_how_people_sign_in() {
+    let (mut client, _database) = tenants().await;
+    let adopt = format!(
+        "INSERT INTO org_members (org_id, user_id) VALUES ('{A}', '{}')",
+        id('b', '1')
+    );
+    let attempts = [
+        "SELECT password_hash FROM users",
+        "SELECT * FROM users",
+        "UPDATE users SET password_hash = 'mine'",
+        "UPDATE users SET email = 'mine'",
+        "UPDATE users SET mfa_enabled = FALSE",
+        "DELETE FROM users",
+    ]
+    .map(|attempt| format!("{adopt}; {attempt}"));
+    check_refused(&mut client, &attempts.each_ref().map(String::as_str)).await;
 }
 
 #[tokio::test]
@@ -376,6 +396,8 @@ async fn tenants_forge_nothing() {
         "ALTER TABLE projects DISABLE TRIGGER audit_projects",
         "DROP TRIGGER audit_projects ON projects",
         "SET LOCAL session_replication_role = 'replica'",
+        "CREATE TEMPORARY TABLE users (id UUID, org_id UUID) ON COMMIT DROP;
+         CREATE TRIGGER forge AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION public.audit_trigger_func()",
     ];
     check_refused(&mut client, &forgeries).await;
 }
