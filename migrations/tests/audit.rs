@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
+mod tenant_rows;
+
 use serde_json::{Value, json};
+use tenant_rows::{id, inserts};
 use testkit::Database;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -22,35 +25,6 @@ const ROWS: [(&str, char, bool, bool); 11] = [
     ("policies", 'a', true, false),
     ("subscriptions", 'b', true, false),
 ];
-
-/// With `~` for the first digit of each id.
-const INSERTS: &str = "
-    INSERT INTO users (id, email, name) VALUES ('~0000000-0000-0000-0000-000000000001', '~@acme.test', 'old');
-    INSERT INTO organizations (id, name, slug) VALUES ('~0000000-0000-0000-0000-000000000002', 'old', 'acme-~');
-    INSERT INTO projects (id, org_id, name, slug) VALUES
-        ('~0000000-0000-0000-0000-000000000003', '~0000000-0000-0000-0000-000000000002', 'old', 'main');
-    INSERT INTO org_members (id, org_id, user_id) VALUES
-        ('~0000000-0000-0000-0000-000000000004', '~0000000-0000-0000-0000-000000000002',
-         '~0000000-0000-0000-0000-000000000001');
-    INSERT INTO api_keys (id, project_id, created_by, key_prefix, key_hash, name) VALUES
-        ('~0000000-0000-0000-0000-000000000005', '~0000000-0000-0000-0000-000000000003',
-         '~0000000-0000-0000-0000-000000000001', 'mw_sk_live_', 'planted ~', 'old');
-    INSERT INTO admin_keys (id, org_id, role, name, key_hash) VALUES
-        ('~0000000-0000-0000-0000-000000000006', '~0000000-0000-0000-0000-000000000002', 'admin', 'old', 'planted ~');
-    INSERT INTO mcp_servers (id, project_id, registered_by, name, transport_type, transport_config, environment) VALUES
-        ('~0000000-0000-0000-0000-000000000007', '~0000000-0000-0000-0000-000000000003',
-         '~0000000-0000-0000-0000-000000000001', 'old', 'http', '{\"url\": \"planted\"}', '{\"TOKEN\": \"planted\"}');
-    INSERT INTO mcp_tools (id, server_id, name, input_schema) VALUES
-        ('~0000000-0000-0000-0000-000000000008', '~0000000-0000-0000-0000-000000000007', 'old', '{}');
-    INSERT INTO policies (id, project_id, created_by, name, type, rules) VALUES
-        ('~0000000-0000-0000-0000-000000000009', '~0000000-0000-0000-0000-000000000003',
-         '~0000000-0000-0000-0000-000000000001', 'old', 'usage', '{}');
-    INSERT INTO policies (id, org_id, created_by, name, type, rules) VALUES
-        ('~0000000-0000-0000-0000-00000000000a', '~0000000-0000-0000-0000-000000000002',
-         '~0000000-0000-0000-0000-000000000001', 'old', 'usage', '{}');
-    INSERT INTO subscriptions (id, org_id) VALUES
-        ('~0000000-0000-0000-0000-00000000000b', '~0000000-0000-0000-0000-000000000002');
-";
 
 /// A change of each secret there is, and of nothing else.
 const SECRETS: [(&str, &str); 8] = [
@@ -73,20 +47,10 @@ const SECRETS: [(&str, &str); 8] = [
     ),
 ];
 
-fn id(organization: char, end: char) -> String {
-    format!("{organization}0000000-0000-0000-0000-00000000000{end}")
-}
-
-fn inserts(organization: char) -> String {
-    INSERTS.replace('~', &organization.to_string())
-}
-
 /// An empty database; it goes last.
 async fn empty() -> (Client, Database) {
-    let database = Database::create();
-    let mut client = database.connect().await;
-    migrations::up(&mut client).await.unwrap();
-    (client, database)
+    let database = Database::migrated().await;
+    (database.connect().await, database)
 }
 
 /// One with organization `a` in it.

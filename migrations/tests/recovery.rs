@@ -7,15 +7,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
 use migrations::State;
 use tempfile::TempDir;
 use testkit::eventually;
+use testkit::postgres::{bin_dir, unprivileged};
 use tokio_postgres::{Client, Config, NoTls};
 
 /// A command that isn't in it can't be run here.
@@ -511,42 +512,4 @@ async fn a_replica_takes_over_with_all_it_was_sent() {
     assert_eq!(migrations::up(&mut client).await.unwrap(), []);
     store(&client, BEFORE_THE_POINT + 1, AFTER_THE_POINT).await;
     assert_stored(&client, AFTER_THE_POINT).await;
-}
-
-/// Where the server's programs are: the newest installed version's.
-fn bin_dir() -> PathBuf {
-    let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    let mut dirs: Vec<_> = installed
-        .map(|version| version.unwrap().path().join("bin"))
-        .collect();
-    dirs.sort();
-    if let Ok(output) = Command::new("pg_config").arg("--bindir").output() {
-        dirs.push(String::from_utf8(output.stdout).unwrap().trim_end().into());
-    }
-    let complete = |dir: &PathBuf| dir.join("initdb").exists();
-    let found = dirs.into_iter().rfind(complete);
-    assert!(
-        found.is_some(),
-        "PostgreSQL's server programs are installed"
-    );
-    found.unwrap()
-}
-
-/// Whom to run as where we are root, which PostgreSQL refuses.
-fn unprivileged() -> Option<(u32, u32)> {
-    // The owner of a process's folder is its effective user.
-    if fs::metadata(Path::new("/proc/self")).unwrap().uid() != 0 {
-        return None;
-    }
-    let users = fs::read_to_string("/etc/passwd").unwrap();
-    let ids = |name: &str| {
-        let entry = users
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))?;
-        let mut fields = entry.split(':').skip(2).map(|id| id.parse().ok());
-        Some((fields.next()??, fields.next()??))
-    };
-    let found = ids("postgres").or_else(|| ids("nobody"));
-    assert!(found.is_some(), "there is a user to run as");
-    found
 }

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
+mod tenant_rows;
+
 use serde_json::{Value, json};
+use tenant_rows::{id, inserts};
 use testkit::Database;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
@@ -32,40 +35,7 @@ const NOT_OF_TENANTS: [&str; 6] = [
     "usage_events",
 ];
 
-/// With `~` for the first digit of each id.
-const INSERTS: &str = "
-    INSERT INTO users (id, email, name) VALUES ('~0000000-0000-0000-0000-000000000001', '~@acme.test', 'old');
-    INSERT INTO organizations (id, name, slug) VALUES ('~0000000-0000-0000-0000-000000000002', 'old', 'acme-~');
-    INSERT INTO projects (id, org_id, name, slug) VALUES
-        ('~0000000-0000-0000-0000-000000000003', '~0000000-0000-0000-0000-000000000002', 'old', 'main');
-    INSERT INTO org_members (id, org_id, user_id) VALUES
-        ('~0000000-0000-0000-0000-000000000004', '~0000000-0000-0000-0000-000000000002',
-         '~0000000-0000-0000-0000-000000000001');
-    INSERT INTO api_keys (id, project_id, created_by, key_prefix, key_hash, name) VALUES
-        ('~0000000-0000-0000-0000-000000000005', '~0000000-0000-0000-0000-000000000003',
-         '~0000000-0000-0000-0000-000000000001', 'mw_sk_live_', '~', 'old');
-    INSERT INTO admin_keys (id, org_id, role, name, key_hash) VALUES
-        ('~0000000-0000-0000-0000-000000000006', '~0000000-0000-0000-0000-000000000002', 'admin', 'old', '~');
-    INSERT INTO mcp_servers (id, project_id, registered_by, name, transport_type, transport_config) VALUES
-        ('~0000000-0000-0000-0000-000000000007', '~0000000-0000-0000-0000-000000000003',
-         '~0000000-0000-0000-0000-000000000001', 'old', 'http', '{}');
-    INSERT INTO mcp_tools (id, server_id, name, input_schema) VALUES
-        ('~0000000-0000-0000-0000-000000000008', '~0000000-0000-0000-0000-000000000007', 'old', '{}');
-    INSERT INTO policies (id, project_id, created_by, name, type, rules) VALUES
-        ('~0000000-0000-0000-0000-000000000009', '~0000000-0000-0000-0000-000000000003',
-         '~0000000-0000-0000-0000-000000000001', 'old', 'usage', '{}');
-    INSERT INTO policies (id, org_id, created_by, name, type, rules) VALUES
-        ('~0000000-0000-0000-0000-00000000000a', '~0000000-0000-0000-0000-000000000002',
-         '~0000000-0000-0000-0000-000000000001', 'old', 'usage', '{}');
-    INSERT INTO subscriptions (id, org_id) VALUES
-        ('~0000000-0000-0000-0000-00000000000b', '~0000000-0000-0000-0000-000000000002');
-";
-
 const A: &str = "a0000000-0000-0000-0000-000000000002";
-
-fn id(organization: char, end: char) -> String {
-    format!("{organization}0000000-0000-0000-0000-00000000000{end}")
-}
 
 /// The ids of all rows an organization has in a table.
 fn ids(organization: char, table: &str) -> Vec<String> {
@@ -81,12 +51,10 @@ fn ids(organization: char, table: &str) -> Vec<String> {
 
 /// Two organizations, of everything one or two each. The database goes last.
 async fn tenants() -> (Client, Database) {
-    let database = Database::create();
-    let mut client = database.connect().await;
-    migrations::up(&mut client).await.unwrap();
-    for organization in ["a", "b"] {
-        let sql = INSERTS.replace('~', organization);
-        client.batch_execute(&sql).await.unwrap();
+    let database = Database::migrated().await;
+    let client = database.connect().await;
+    for organization in ['a', 'b'] {
+        client.batch_execute(&inserts(organization)).await.unwrap();
     }
     (client, database)
 }

@@ -13,7 +13,7 @@ use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
 
 pub use listener::Listener;
-pub use server::Server;
+pub use server::{Server, bin_dir, unprivileged};
 
 use crate::spawn;
 
@@ -155,8 +155,7 @@ impl Drop for Database {
 /// A client program of PostgreSQL's, told where to connect: of the folder that `TEST_POSTGRES_BIN` names, since
 /// `pg_dump` refuses a server newer than itself, else as installed.
 fn tool(program: &str, config: &Config) -> Command {
-    let programs =
-        std::env::var_os("TEST_POSTGRES_BIN").map_or_else(server::bin_dir, PathBuf::from);
+    let programs = std::env::var_os("TEST_POSTGRES_BIN").map_or_else(bin_dir, PathBuf::from);
     let mut command = Command::new(programs.join(program));
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(name)) => name.into(),

@@ -88,8 +88,9 @@ impl Drop for Server {
     }
 }
 
-/// Where the server's programs are.
-pub(crate) fn bin_dir() -> PathBuf {
+/// Where the server's programs are: the newest installed version's.
+#[must_use]
+pub fn bin_dir() -> PathBuf {
     let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let mut dirs: Vec<_> = installed
         .map(|version| version.unwrap().path().join("bin"))
@@ -105,7 +106,8 @@ pub(crate) fn bin_dir() -> PathBuf {
 }
 
 /// Whom to run as where we are root, which PostgreSQL refuses.
-fn unprivileged() -> Option<(u32, u32)> {
+#[must_use]
+pub fn unprivileged() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
