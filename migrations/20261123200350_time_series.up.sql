@@ -28,25 +28,28 @@ $$;
 -- Every table divided by time.
 CREATE TABLE time_series (
     relation NAME PRIMARY KEY,
+    divided_by NAME NOT NULL, -- the column of its times
     every INTERVAL NOT NULL, -- what a partition or chunk covers
-    ahead INTERVAL NOT NULL -- how far from now on there shall be partitions
+    ahead INTERVAL NOT NULL, -- how far from now on there shall be partitions
+    keep INTERVAL -- how old a row gets at least before its partition or chunk is dropped; NULL: never, or by TimescaleDB's policy
 );
 
--- Divides a new, empty table by its column `time`. To be called before it has indexes or keys: a unique one has to
--- contain `time`. TimescaleDB's advice on types is kept out of the log: columns of limited length are meant.
-CREATE FUNCTION make_time_series(relation NAME, every INTERVAL, ahead INTERVAL) RETURNS VOID
+-- Divides a new, empty table by its column `time` or another. To be called before it has indexes or keys: a unique one has
+-- to contain the column. TimescaleDB's advice on types is kept out of the log: columns of limited length are meant.
+CREATE FUNCTION make_time_series(relation NAME, every INTERVAL, ahead INTERVAL, divided_by NAME DEFAULT 'time') RETURNS VOID
     LANGUAGE plpgsql SET search_path FROM CURRENT SET client_min_messages = 'error'
 AS $$
 BEGIN
-    INSERT INTO time_series VALUES (relation, every, ahead);
+    INSERT INTO time_series VALUES (relation, divided_by, every, ahead);
     IF storage_engine() <> 'postgresql' THEN
-        PERFORM create_hypertable(relation::TEXT::REGCLASS, 'time'::NAME,
+        PERFORM create_hypertable(relation::TEXT::REGCLASS, divided_by,
                                   chunk_time_interval => every, create_default_indexes => FALSE);
         RETURN;
     END IF;
     -- A table becomes a partitioned one only by being made again.
     EXECUTE format('ALTER TABLE %I RENAME TO making_time_series', relation);
-    EXECUTE format('CREATE TABLE %I (LIKE making_time_series INCLUDING ALL) PARTITION BY RANGE (time)', relation);
+    EXECUTE format('CREATE TABLE %I (LIKE making_time_series INCLUDING ALL) PARTITION BY RANGE (%I)',
+                   relation, divided_by);
     DROP TABLE making_time_series;
     -- Takes what no other partition does, so that a row is never refused for its time.
     EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', relation || '_default', relation);
@@ -72,6 +75,7 @@ DECLARE
     -- Read in UTC, whatever the session's time zone is: all of them must agree on one name.
     name TEXT := relation || to_char(since AT TIME ZONE 'UTC', '"_p"YYYYMMDD');
     fallback TEXT := relation || '_default';
+    divided_by NAME := (SELECT series.divided_by FROM time_series AS series WHERE series.relation = make_partition.relation);
 BEGIN
     IF to_regclass(quote_ident(name)) IS NOT NULL THEN
         RETURN FALSE;
@@ -80,8 +84,8 @@ BEGIN
     EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', fallback);
     -- Append-only tables refuse to have rows moved; under the lock nobody else can use the gap.
     EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', fallback);
-    EXECUTE format('WITH moved AS (DELETE FROM %I WHERE time >= $1 AND time < $2 RETURNING *) INSERT INTO %I SELECT * FROM moved',
-                   fallback, name) USING since, until;
+    EXECUTE format('WITH moved AS (DELETE FROM %1$I WHERE %3$I >= $1 AND %3$I < $2 RETURNING *)
+                    INSERT INTO %2$I SELECT * FROM moved', fallback, name, divided_by) USING since, until;
     EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', fallback);
     EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', relation, name, since, until);
     -- Triggers of rows come with the attachment, those of statements don't.
@@ -114,10 +118,10 @@ BEGIN
         unit := CASE WHEN series.every < INTERVAL '1 month' THEN 'day' ELSE 'month' END;
         -- All of them first: a table can't be altered under a query that still reads it.
         EXECUTE format('SELECT array_agg(since ORDER BY since) FROM (
-                            SELECT date_trunc(%L, time) AS since FROM %I WHERE time BETWEEN $1 AND $2
-                            UNION SELECT generate_series(date_trunc(%L, now()), now() + $3, $4)
+                            SELECT date_trunc(%1$L, %3$I) AS since FROM %2$I WHERE %3$I BETWEEN $1 AND $2
+                            UNION SELECT generate_series(date_trunc(%1$L, now()), now() + $3, $4)
                         ) AS starts',
-                       unit, series.relation || '_default', unit)
+                       unit, series.relation || '_default', series.divided_by)
         INTO starts
         USING now() - INTERVAL '35 days', now() + series.ahead, series.ahead, series.every;
         FOREACH since IN ARRAY starts LOOP

@@ -1,4 +1,5 @@
-//! What the database needs done from time to time and doesn't do by itself: partitions for the days to come.
+//! What the database needs done from time to time and doesn't do by itself: partitions for the days to come, rollups,
+//! retention, the state of keys that have expired.
 //!
 //! Guarantees: of all gateways on one database one does it at a time; what was missed, by whatever fault, the next run
 //! makes up for. Nothing here is waited for by anybody: rows without a partition go to the default one.
@@ -10,6 +11,7 @@ use domain::{Clock, error_chain};
 use ingest::{Database, DatabaseError};
 use metrics::{describe_gauge, gauge};
 use tokio::time::{MissedTickBehavior, timeout};
+use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -90,13 +92,26 @@ impl Upkeep {
         if !lock.await?.try_get::<_, bool>(0)? {
             return Ok(()); // another gateway is at it
         }
-        let made = client
-            .query_one("SELECT make_partitions_ahead()", &[])
-            .await?;
-        let made: i32 = made.try_get(0)?;
-        if made > 0 {
-            tracing::info!(made, "partitions made");
+        let made = count(&client, "SELECT make_partitions_ahead()").await?;
+        // In steps, each a transaction: what is done stays done, whatever ends this run.
+        let mut buckets = 0;
+        loop {
+            match count(&client, "SELECT refresh_usage_rollups()").await? {
+                0 => break,
+                computed => buckets += computed,
+            }
         }
+        let expired_keys = count(&client, "SELECT expire_keys()").await?;
+        // Last: it gives way to whoever uses the tables, and the rest shall not wait for that.
+        let dropped = count(&client, "SELECT drop_expired()").await?;
+        if made + dropped + expired_keys > 0 {
+            tracing::info!(made, dropped, expired_keys, "partitions and keys kept up");
+        }
+        tracing::debug!(buckets, "rollups are up to date");
         Ok(())
     }
+}
+
+async fn count(client: &Client, query: &str) -> Result<i32, UpkeepError> {
+    Ok(client.query_one(query, &[]).await?.try_get(0)?)
 }

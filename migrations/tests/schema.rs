@@ -164,7 +164,12 @@ async fn tables_of_time_are_divided_on_every_engine() {
         }
     };
     let divided: String = client.query_one(sql, &[]).await.unwrap().get(0);
-    assert_eq!(divided, "audit_logs,mcp_usage,usage_events", "{engine}");
+    let expected = if engine == "timescaledb" {
+        "audit_logs,mcp_usage,usage_events"
+    } else {
+        "audit_logs,mcp_usage,usage_events,usage_hourly_closed,usage_minute_closed"
+    };
+    assert_eq!(divided, expected, "{engine}");
 }
 
 #[tokio::test]
@@ -363,6 +368,7 @@ async fn every_promised_index_exists() {
     let expected = [
         "idx_admin_keys_org",
         "idx_admin_keys_user",
+        "idx_api_keys_expiring",
         "idx_api_keys_hash",
         "idx_api_keys_last_used",
         "idx_api_keys_prefix_hash",
@@ -371,6 +377,7 @@ async fn every_promised_index_exists() {
         "idx_audit_logs_actor",
         "idx_audit_logs_org",
         "idx_audit_logs_resource",
+        "idx_audit_logs_retention",
         "idx_audit_logs_time",
         "idx_mcp_servers_project",
         "idx_mcp_servers_project_name",
