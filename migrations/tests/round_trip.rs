@@ -26,13 +26,19 @@ async fn down_undoes_everything_and_up_makes_the_same_again() {
     assert_eq!(database.dump(), empty);
 
     migrations::up(&mut client).await.unwrap();
-    assert_eq!(without_numbers(&database.dump()), without_numbers(&full));
+    let again = without_numbers(&database.dump());
+    let full = without_numbers(&full);
+    for (again, full) in again.lines().zip(full.lines()) {
+        assert_eq!(again, full);
+    }
+    assert_eq!(again.len(), full.len());
 }
 
 /// TimescaleDB numbers what it makes: a continuous aggregate and its trigger name hypertables so.
 fn without_numbers(dump: &str) -> String {
     let numbered = [
-        "_materialized_hypertable_",
+        "_hypertable_",
+        "cagg_watermark(",
         "continuous_agg_invalidation_trigger('",
     ];
     numbered.iter().fold(dump.to_owned(), |dump, prefix| {

@@ -135,10 +135,12 @@ impl Database {
         Listener::start(&self.config, channel).await
     }
 
-    /// The schema as SQL.
+    /// The schema as SQL, without what TimescaleDB makes for itself, whose names it numbers.
     #[must_use]
     pub fn dump(&self) -> String {
-        let dump = run(tool("pg_dump", &self.config).args(["--schema-only", "--no-owner"]));
+        let internal = "--exclude-schema=_timescaledb_internal";
+        let dump =
+            run(tool("pg_dump", &self.config).args(["--schema-only", "--no-owner", internal]));
         // Since 2025 every dump is framed by a random token.
         let lines = dump.lines().filter(|line| !line.contains("restrict "));
         lines.collect::<Vec<_>>().join("\n")
