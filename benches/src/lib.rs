@@ -1,1 +1,2 @@
-//! Micro-benchmarks of what a request meets, one file a subject in `benches/`: `cargo bench -p benches`.
+//! Benchmarks, one file a subject in `benches/`: `inspect` of what a request meets; `copy` and `reports` of what storing
+//! usage costs and rollups and indexes gain, which need a server: `scripts/with-postgres.sh cargo bench --bench copy`.

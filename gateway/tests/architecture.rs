@@ -16,7 +16,7 @@ use serde_json::Value;
 
 /// What a crate may use of ours, as a normal dependency.
 const CRATES: &[(&str, &[&str])] = &[
-    ("benches", &["proxy"]),
+    ("benches", &["domain", "ingest", "proxy", "testkit"]),
     ("domain", &[]),
     (
         "gateway",

@@ -120,6 +120,15 @@ impl Database {
         Self::create_on(server.config(), Some(server))
     }
 
+    /// What `psql` answers to a command, which may be one of its own.
+    #[must_use]
+    pub fn psql(&self, command: &str) -> String {
+        let quiet = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"];
+        run(tool("psql", &self.config)
+            .args(quiet)
+            .args(["--command", command]))
+    }
+
     /// A connection.
     pub async fn connect(&self) -> Client {
         let (client, connection) = self.config.connect(NoTls).await.unwrap();
