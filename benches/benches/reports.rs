@@ -204,17 +204,11 @@ async fn main() {
         let (slow, same) = fastest(&client, query).await;
         client.batch_execute("ROLLBACK").await.unwrap();
         assert!(rows == same || index == "idx_usage_events_time", "{index}");
-        let sql =
-            "SELECT pg_size_pretty(sum(pg_relation_size(indexrelid))) FROM pg_stat_all_indexes
-            WHERE indexrelname LIKE $1";
-        let pattern = if engine(&client).await == "postgresql" {
-            let columns = "SELECT '%' || string_agg(attname, '_' ORDER BY attnum) || '\\_idx%' FROM pg_attribute
-                WHERE attrelid = $1::TEXT::REGCLASS";
-            client.query_one(columns, &[&index]).await.unwrap().get(0)
-        } else {
-            format!("%{index}")
-        };
-        let size: Option<String> = client.query_one(sql, &[&pattern]).await.unwrap().get(0);
+        let sql = "SELECT pg_size_pretty(sum(pg_relation_size(part)))
+            FROM (SELECT relid AS part FROM pg_partition_tree($1::TEXT::REGCLASS)
+                  UNION SELECT indexrelid FROM pg_stat_all_indexes
+                  WHERE indexrelname LIKE '%chunk_' || $1::TEXT) AS parts";
+        let size: Option<String> = client.query_one(sql, &[&index]).await.unwrap().get(0);
         println!(
             "| {index} | {} | {fast:.1?} | {slow:.1?} | {:.1} |",
             size.unwrap_or_default(),
