@@ -130,7 +130,8 @@ BEGIN
     -- In a restored database transactions count from elsewhere.
     IF horizon.asked_before IS NULL OR horizon.asked_before > pg_snapshot_xmax(pg_current_snapshot()) THEN
         horizon.asked_at := moment;
-        horizon.asked_before := pg_snapshot_xmax(pg_current_snapshot());
+        -- Not the snapshot's xmax: whoever began after the last one that ended is beyond that too.
+        horizon.asked_before := pg_current_xact_id();
     END IF;
     IF horizon.asked_before <= pg_snapshot_xmin(pg_current_snapshot()) THEN
         horizon.settled := GREATEST(horizon.settled, horizon.asked_at - INTERVAL '5 minutes');
