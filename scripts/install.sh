@@ -66,6 +66,7 @@ need_for_test() {
     need npm has npm
     need prometheus has_prometheus
     need debootstrap has_debootstrap
+    need pgbouncer has_pgbouncer
 }
 
 # Debian keeps the server's programs out of the PATH.
@@ -78,6 +79,9 @@ has_prometheus() { has prometheus && has promtool; }
 # For scripts/with-timescaledb.sh. The PATH of others than root may lack its folder.
 has_debootstrap() { has debootstrap || test -x /usr/sbin/debootstrap; }
 
+# For tests in front of a pooler; where it is, as above.
+has_pgbouncer() { has pgbouncer || test -x /usr/sbin/pgbouncer; }
+
 install_packages() {
     [[ ${#packages[@]} -gt 0 ]] || return 0
     has apt-get || fail "these are missing, and there is no apt-get to install them:" "${packages[@]}"
@@ -89,9 +93,12 @@ install_packages() {
         prevent_cluster
     fi
     apt_get install --no-install-recommends "${packages[@]}"
-    if [[ " ${packages[*]} " == *" prometheus "* && -d /run/systemd/system ]]; then
-        "${as_root[@]}" systemctl disable --quiet prometheus
-    fi
+    local service
+    for service in prometheus pgbouncer; do
+        if [[ " ${packages[*]} " == *" $service "* && -d /run/systemd/system ]]; then
+            "${as_root[@]}" systemctl disable --quiet "$service"
+        fi
+    done
 }
 
 find_root() {

@@ -1,7 +1,11 @@
 //! Dedicated connections to the database.
 
+mod sessions;
+
 use std::future::Future;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_postgres::{AsyncMessage, Client, Config};
@@ -17,6 +21,21 @@ pub enum DatabaseError {
     /// The server can't be reached, or refused.
     #[error("can't connect to the database")]
     Connect(#[source] tokio_postgres::Error),
+    /// A pooler hands sessions around.
+    #[error(
+        "the database is reached through a pooler that gives out sessions by transaction or statement, where locks and \
+         notifications don't work; connect directly, or let it pool by session"
+    )]
+    NoSession,
+    /// A second connection hangs.
+    #[error(
+        "a second connection to the database got no answer within {} s; a pooler in between may have too few connections",
+        sessions::ANSWER_TIMEOUT.as_secs()
+    )]
+    NoSecondConnection,
+    /// What finds a pooler out failed.
+    #[error("can't find out whether connections have sessions of their own")]
+    Session(#[source] tokio_postgres::Error),
 }
 
 /// The driver's default, and so what a string says that says nothing.
@@ -27,6 +46,8 @@ const TWO_HOURS: Duration = Duration::from_secs(2 * 60 * 60);
 pub struct Database {
     config: Config,
     tls: MakeRustlsConnect,
+    /// Whether connections were seen to have sessions of their own.
+    verified: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Database {
@@ -63,6 +84,7 @@ impl Database {
         Ok(Self {
             config,
             tls: MakeRustlsConnect::new(tls),
+            verified: Arc::default(),
         })
     }
 
@@ -72,10 +94,11 @@ impl Database {
         &self.config
     }
 
-    /// Connects; the connection's own task runs on `tasks` and ends with the client.
+    /// Connects; the connection's own task runs on `tasks` and ends with the client. The first connection made
+    /// is verified to have a session of its own.
     ///
     /// # Errors
-    /// If the server can't be reached or refuses.
+    /// If the server can't be reached or refuses, or sessions are pooled by transaction.
     pub async fn connect(&self, tasks: &TaskTracker) -> Result<Client, DatabaseError> {
         let (client, connection) = self
             .config
@@ -87,14 +110,19 @@ impl Database {
                 tracing::debug!(%error, "database connection ended");
             }
         });
+        // Relaxed: whoever reads an old value verifies once more.
+        if !self.verified.load(Ordering::Relaxed) {
+            self.verify(&client).await?;
+        }
         Ok(client)
     }
 
     /// Connects for LISTEN: every notification and notice goes to `on_message`, and the returned
-    /// future ends when the connection does.
+    /// future ends when the connection does. Always verified to have a session of its own, since without one notifications
+    /// just don't arrive.
     ///
     /// # Errors
-    /// If the server can't be reached or refuses.
+    /// If the server can't be reached or refuses, or sessions are pooled by transaction.
     pub async fn connect_listening<F>(
         &self,
         mut on_message: F,
@@ -113,13 +141,24 @@ impl Database {
             .connect(self.tls.clone())
             .await
             .map_err(DatabaseError::Connect)?;
-        let driver = async move {
+        let mut driver = Box::pin(async move {
             while let Some(message) = std::future::poll_fn(|ctx| connection.poll_message(ctx)).await
             {
                 on_message(message?);
             }
             Ok(())
-        };
+        });
+        tokio::select! {
+            biased;
+            verified = self.verify(&client) => verified?,
+            Err(error) = &mut driver => return Err(DatabaseError::Session(error)),
+        }
         Ok((client, driver))
+    }
+
+    async fn verify(&self, client: &Client) -> Result<(), DatabaseError> {
+        let verified = sessions::verify(client, &self.config, self.tls.clone()).await;
+        self.verified.store(verified.is_ok(), Ordering::Relaxed);
+        verified
     }
 }

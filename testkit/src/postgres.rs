@@ -5,6 +5,7 @@
 mod listener;
 mod server;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr as _;
@@ -78,17 +79,22 @@ impl Database {
     /// The same by way of somebody else, as a [`Link`](crate::Link).
     #[must_use]
     pub fn url_at(&self, address: &str) -> String {
+        let (user, password) = self.credentials();
+        let password = password.map_or_else(String::new, |password| format!(":{password}"));
+        format!("postgres://{user}{password}@{address}/{}", self.name())
+    }
+
+    /// What it is called on its server.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.config.get_dbname().unwrap()
+    }
+
+    /// User and password.
+    pub(crate) fn credentials(&self) -> (&str, Option<Cow<'_, str>>) {
         let user = self.config.get_user().unwrap_or("postgres");
-        let password = self
-            .config
-            .get_password()
-            .map_or_else(String::new, |password| {
-                format!(":{}", String::from_utf8_lossy(password))
-            });
-        format!(
-            "postgres://{user}{password}@{address}/{}",
-            self.config.get_dbname().unwrap()
-        )
+        let password = self.config.get_password();
+        (user, password.map(String::from_utf8_lossy))
     }
 
     fn port(&self) -> u16 {
@@ -158,8 +164,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let name = self.config.get_dbname().unwrap();
-        run(tool("dropdb", &self.maintenance).args(["--force", name]));
+        run(tool("dropdb", &self.maintenance).args(["--force", self.name()]));
     }
 }
 

@@ -16,6 +16,7 @@ mod events;
 mod keys;
 mod load;
 mod operators;
+mod poolers;
 mod shutdown;
 mod sse;
 mod stage;
