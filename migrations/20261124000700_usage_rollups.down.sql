@@ -19,6 +19,7 @@ BEGIN
     DROP TABLE usage_daily_closed, usage_monthly_closed;
 END
 $$;
+DROP FUNCTION usage_rollup_lag(TIMESTAMPTZ);
 DROP FUNCTION refresh_usage_rollups(TIMESTAMPTZ);
 DROP FUNCTION store_usage_rollup(NAME, TIMESTAMPTZ, TIMESTAMPTZ);
 DROP FUNCTION settle_usage(TIMESTAMPTZ);

@@ -228,6 +228,33 @@ BEGIN
 END
 $$;
 
+-- How far what is stored is behind: the age of the newest bucket, on TimescaleDB Community the time since each of the policies
+-- that store buckets has succeeded. As long as nothing is stored, the age of the oldest usage.
+CREATE FUNCTION usage_rollup_lag(moment TIMESTAMPTZ DEFAULT clock_timestamp()) RETURNS INTERVAL
+    LANGUAGE plpgsql STABLE SET search_path FROM CURRENT
+AS $$
+DECLARE
+    since TIMESTAMPTZ;
+BEGIN
+    IF storage_engine() = 'timescaledb' THEN
+        SELECT min(COALESCE(stats.last_successful_finish, '-infinity')) INTO since
+        FROM timescaledb_information.continuous_aggregates AS rollups
+            JOIN timescaledb_information.jobs ON jobs.proc_name = 'policy_refresh_continuous_aggregate'
+                AND jobs.hypertable_schema = rollups.materialization_hypertable_schema
+                AND jobs.hypertable_name = rollups.materialization_hypertable_name
+            LEFT JOIN timescaledb_information.job_stats AS stats USING (job_id)
+        WHERE rollups.view_schema = current_schema()
+          AND rollups.view_name IN ('usage_minute', 'usage_hourly', 'usage_daily', 'usage_monthly');
+    ELSE
+        since := usage_rollup_watermark('usage_minute');
+    END IF;
+    IF since = '-infinity' THEN
+        SELECT min(time) INTO since FROM usage_events;
+    END IF;
+    RETURN GREATEST(COALESCE(moment - since, INTERVAL '0'), INTERVAL '0');
+END
+$$;
+
 DO $$
 DECLARE
     definition RECORD;

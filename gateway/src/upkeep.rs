@@ -46,6 +46,11 @@ impl Upkeep {
             "Time between the last run of the database's upkeep that was tried and the last that succeeded"
         );
         gauge!("mindweave_upkeep_lag_seconds").set(0.0);
+        describe_gauge!(
+            "mindweave_usage_rollup_lag_seconds",
+            "Age of the newest usage that the rollups have stored; what is newer is computed live"
+        );
+        gauge!("mindweave_usage_rollup_lag_seconds").set(0.0);
     }
 
     /// Runs until `stop`.
@@ -88,22 +93,31 @@ impl Upkeep {
     /// One run, over a connection of its own: the lock is the session's and ends with it.
     async fn once(&self) -> Result<(), UpkeepError> {
         let client = self.database.connect(&self.tasks).await?;
+        self.keep_up(&client).await?;
+        // Whoever did the work.
+        let query = "SELECT extract(epoch FROM usage_rollup_lag())::double precision";
+        let lag: f64 = client.query_one(query, &[]).await?.try_get(0)?;
+        gauge!("mindweave_usage_rollup_lag_seconds").set(lag);
+        Ok(())
+    }
+
+    async fn keep_up(&self, client: &Client) -> Result<(), UpkeepError> {
         let lock = client.query_one("SELECT pg_try_advisory_lock($1)", &[&LEADER]);
         if !lock.await?.try_get::<_, bool>(0)? {
             return Ok(()); // another gateway is at it
         }
-        let made = count(&client, "SELECT make_partitions_ahead()").await?;
+        let made = count(client, "SELECT make_partitions_ahead()").await?;
         // In steps, each a transaction: what is done stays done, whatever ends this run.
         let mut buckets = 0;
         loop {
-            match count(&client, "SELECT refresh_usage_rollups()").await? {
+            match count(client, "SELECT refresh_usage_rollups()").await? {
                 0 => break,
                 computed => buckets += computed,
             }
         }
-        let expired_keys = count(&client, "SELECT expire_keys()").await?;
+        let expired_keys = count(client, "SELECT expire_keys()").await?;
         // Last: it gives way to whoever uses the tables, and the rest shall not wait for that.
-        let dropped = count(&client, "SELECT drop_expired()").await?;
+        let dropped = count(client, "SELECT drop_expired()").await?;
         if made + dropped + expired_keys > 0 {
             tracing::info!(made, dropped, expired_keys, "partitions and keys kept up");
         }

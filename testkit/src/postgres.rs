@@ -7,7 +7,7 @@ mod server;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::str::FromStr as _;
 
 use tokio_postgres::config::Host;
@@ -129,10 +129,17 @@ impl Database {
     /// What `psql` answers to a command, which may be one of its own.
     #[must_use]
     pub fn psql(&self, command: &str) -> String {
+        self.psql_with(command, Stdio::null())
+    }
+
+    /// The same for a command that reads `pstdin`.
+    #[must_use]
+    pub fn psql_with(&self, command: &str, input: impl Into<Stdio>) -> String {
         let quiet = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"];
         run(tool("psql", &self.config)
             .args(quiet)
-            .args(["--command", command]))
+            .args(["--command", command])
+            .stdin(input))
     }
 
     /// A connection.

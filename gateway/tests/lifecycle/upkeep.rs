@@ -42,3 +42,45 @@ async fn missing_partitions_are_made_by_whichever_gateway_starts_first() {
     assert_eq!(strays, 0, "the event went to its day");
     assert_eq!(second.metric("mindweave_upkeep_lag_seconds").await, 0.0);
 }
+
+/// A row of a test, so long ago.
+fn row(scene: &Scene, ago: &str) -> String {
+    let (org_id, project_id) = (scene.tenant.org_id, scene.tenant.project_id);
+    format!(
+        "INSERT INTO usage_events (time, org_id, project_id, request_id, event_type, model, input_tokens, cost_cents, status)
+         VALUES (now() - interval '{ago}', '{org_id}', '{project_id}', gen_random_uuid(), 'api_call', 'm', 7, 0.5, 'success');"
+    )
+}
+
+#[tokio::test]
+async fn usage_is_counted_then_dropped_and_keys_expire() {
+    let scene = Scene::new().await;
+    let mut sql: String = ["100 days", "3 days", "0"]
+        .map(|ago| row(&scene, ago))
+        .concat();
+    sql.push_str("UPDATE api_keys SET expires_at = now() - interval '1 second'");
+    scene.sql.batch_execute(&sql).await.unwrap();
+
+    let (gateway, client) = scene.simulated(MINDWEAVE).await;
+    let sql = "SELECT NOT EXISTS (SELECT FROM usage_events WHERE time < now() - interval '32 days')
+            AND (SELECT status = 'expired' FROM api_keys)";
+    eventually("the old row is gone and the key has expired", || async {
+        let done: bool = scene.sql.query_one(sql, &[]).await.unwrap().get(0);
+        done.then_some(())
+    })
+    .await;
+    let sql = "SELECT sum(request_count)::bigint, sum(total_input_tokens)::bigint, sum(total_cost_cents)::text
+        FROM usage_monthly";
+    let counted = scene.sql.query_one(sql, &[]).await.unwrap();
+    let cost: String = counted.get(2);
+    assert_eq!((counted.get(0), counted.get(1)), (3_i64, 21_i64));
+    assert_eq!(cost.trim_end_matches('0'), "1.5");
+    assert_eq!(client.ask().await.error_code(), "key_expired");
+    eventually("the run has ended", || async {
+        let lag = gateway.metric("mindweave_usage_rollup_lag_seconds").await;
+        // What is stored ends five minutes ago or a little before.
+        assert!(lag == 0.0 || (300.0..480.0).contains(&lag), "{lag}");
+        (lag > 0.0).then_some(())
+    })
+    .await;
+}

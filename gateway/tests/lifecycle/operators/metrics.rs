@@ -13,7 +13,7 @@ use crate::load::answered;
 use crate::stage::Stage;
 
 /// Every metric there is, less those that belong to parts which are not built yet.
-const METRICS: [(&str, &str); 18] = [
+const METRICS: [(&str, &str); 19] = [
     ("requests_total", "counter"),
     ("request_duration_seconds", "histogram"),
     ("added_latency_seconds", "histogram"),
@@ -31,6 +31,7 @@ const METRICS: [(&str, &str); 18] = [
     ("copy_duration_seconds", "histogram"),
     ("db_up", "gauge"),
     ("upkeep_lag_seconds", "gauge"),
+    ("usage_rollup_lag_seconds", "gauge"),
     ("log_errors_total", "counter"),
 ];
 
