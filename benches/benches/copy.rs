@@ -142,15 +142,15 @@ async fn cases(client: &Client, files: &Path, rows: usize) -> Vec<Case> {
             Way::Psql(late.clone()),
         ),
     ];
-    let triggers = "SELECT tgname::TEXT, '' FROM pg_trigger
+    let triggers = "SELECT tgname::TEXT, pg_get_triggerdef(oid) FROM pg_trigger
         WHERE tgrelid = 'usage_events'::REGCLASS AND tgname = 'note_late_usage'";
-    for (trigger, _) in strings(client, triggers).await {
+    for (trigger, definition) in strings(client, triggers).await {
         for (name, file) in [("", &fresh), (" of late rows", &late)] {
             cases.push(Case {
                 name: format!("\\copy{name} without the trigger {trigger}"),
                 way: Way::Psql(file.clone()),
-                prepare: format!("ALTER TABLE usage_events DISABLE TRIGGER {trigger}"),
-                restore: format!("ALTER TABLE usage_events ENABLE TRIGGER {trigger}"),
+                prepare: format!("DROP TRIGGER {trigger} ON usage_events"),
+                restore: definition.clone(),
             });
         }
     }
