@@ -1,4 +1,4 @@
-//! The words every crate of the gateway speaks: ids, API keys, token counts, usage events, time.
+//! The words every crate of the gateway speaks: ids, API keys, token counts, money and prices, usage events, time.
 //!
 //! Guarantees: no I/O, no clock, no runtime. Time is a value ([`Timestamp`]) that somebody else read;
 //! whoever needs the present takes a [`Clock`]. A secret never appears in a `Debug` output.
@@ -9,6 +9,8 @@ pub mod event;
 pub mod id;
 pub mod key;
 pub mod model;
+mod money;
+pub mod pricing;
 pub mod time;
 pub mod usage;
 
@@ -17,5 +19,7 @@ pub use error_chain::error_chain;
 pub use event::{EventStatus, EventType, Outcome, UsageEvent, UsageQuality};
 pub use id::{ApiKeyId, OrgId, ProjectId, RequestId, UserId};
 pub use key::{KeyHash, KeyKind};
+pub use money::{Cents, Picodollars};
+pub use pricing::{Basis, Cost, PriceBook};
 pub use time::{Clock, Timestamp};
 pub use usage::{TokenCounts, Usage};

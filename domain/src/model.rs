@@ -54,7 +54,7 @@ pub fn label(model: &str) -> &'static str {
 }
 
 /// `claude-sonnet-4-5-20250929` is a snapshot of `claude-sonnet-4-5`.
-fn undated(model: &str) -> &str {
+pub(crate) fn undated(model: &str) -> &str {
     match model.rsplit_once('-') {
         Some((name, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => name,
         Some((name, "latest" | "0")) => name,

@@ -20,10 +20,20 @@ pub struct TokenCounts {
     pub cache_write_1h: u64,
 }
 
+impl TokenCounts {
+    /// The whole prompt.
+    #[must_use]
+    pub fn prompt(&self) -> u64 {
+        self.input
+            .saturating_add(self.cache_write)
+            .saturating_add(self.cache_read)
+    }
+}
+
 /// A usage object as received, and what it says in our terms.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Usage {
-    /// The counters.
+    /// The counters; where `raw` lists iterations, their sum.
     pub tokens: TokenCounts,
     /// Web searches the server made.
     pub web_search_requests: u64,
