@@ -15,7 +15,7 @@ fn book() -> PriceBook {
 }
 
 /// Usage as the meter would read it from a usage object.
-fn usage(raw: Value) -> Usage {
+fn usage(raw: &Value) -> Usage {
     let count = |key: &str| raw[key].as_u64().unwrap_or(0);
     let tokens = TokenCounts {
         input: count("input_tokens"),
@@ -41,7 +41,7 @@ fn usage(raw: Value) -> Usage {
 fn cost_at(model: &str, raw: &Value, time: Timestamp) -> Cost {
     book().price(&Charge {
         model,
-        usage: &usage(raw.clone()),
+        usage: &usage(raw),
         time,
         free: None,
     })
@@ -270,7 +270,7 @@ fn what_has_no_price_says_so() {
 
 #[test]
 fn what_is_free_costs_nothing_and_says_why() {
-    let raw = usage(json!({"input_tokens": 1_000}));
+    let raw = usage(&json!({"input_tokens": 1_000}));
     for free in Free::ALL {
         let mut lines = 0;
         let charge = Charge {
@@ -317,7 +317,7 @@ fn ids_aliases_and_dated_ids_find_the_model() {
 fn an_explanation_adds_up() {
     let raw = json!({"input_tokens": 7, "output_tokens": 9, "cache_read_input_tokens": 11, "service_tier": "batch",
                      "server_tool_use": {"web_search_requests": 2}});
-    let (book, usage) = (book(), usage(raw));
+    let (book, usage) = (book(), usage(&raw));
     let mut lines = Vec::new();
     let charge = Charge {
         model: "claude-haiku-5-5",
