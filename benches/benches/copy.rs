@@ -97,6 +97,7 @@ fn events(rows: usize, age: Duration) -> Vec<UsageEvent> {
                 .unwrap()
                 .clone(),
         },
+        cost: domain::Cost::default(),
         quality: UsageQuality::Exact,
         latency_ms: 2_000,
         time_to_first_token_ms: Some(300),

@@ -1,6 +1,6 @@
 //! The usage event: what is stored of one request, for good.
 
-use crate::{ApiKeyId, Endpoint, OrgId, ProjectId, RequestId, Timestamp, Usage, UserId};
+use crate::{ApiKeyId, Cost, Endpoint, OrgId, ProjectId, RequestId, Timestamp, Usage, UserId};
 
 /// One row of `usage_events`.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct UsageEvent {
     pub model: String,
     /// What was consumed.
     pub usage: Usage,
+    /// What it cost.
+    pub cost: Cost,
     /// How far the counters can be trusted.
     pub quality: UsageQuality,
     /// The head of the request to the end of the answer, in milliseconds.

@@ -44,13 +44,13 @@ pub fn labels() -> impl Iterator<Item = &'static str> {
 /// The label of a model: its name without the date.
 #[must_use]
 pub fn label(model: &str) -> &'static str {
-    let name = undated(model);
-    KNOWN
-        .binary_search(&name)
-        .ok()
-        .and_then(|index| KNOWN.get(index))
-        .copied()
-        .unwrap_or(OTHER)
+    KNOWN.get(label_index(model)).copied().unwrap_or(OTHER)
+}
+
+/// Where in [`labels`] a model's label is.
+#[must_use]
+pub fn label_index(model: &str) -> usize {
+    KNOWN.binary_search(&undated(model)).unwrap_or(KNOWN.len())
 }
 
 /// `claude-sonnet-4-5-20250929` is a snapshot of `claude-sonnet-4-5`.

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::PriceBook;
 use ipnet::IpNet;
 use proxy::Target;
 use tracing::Level;
@@ -32,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) upstream: UpstreamConfig,
     pub(crate) metrics_listen: SocketAddr,
     pub(crate) ingest: ingest::Options,
+    pub(crate) prices: PriceOptions,
     pub(crate) log: LogOptions,
 }
 
@@ -60,6 +62,15 @@ pub(crate) struct UpstreamConfig {
     pub(crate) connect_timeout: Duration,
     pub(crate) first_byte_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+}
+
+/// `prices.*`
+#[derive(Debug, Clone)]
+pub(crate) struct PriceOptions {
+    /// Followed while the gateway runs.
+    pub(crate) file: Option<PathBuf>,
+    /// Its prices, or those of this build.
+    pub(crate) book: PriceBook,
 }
 
 /// `log.*`
@@ -108,6 +119,7 @@ impl Config {
             upstream: upstream(&mut reader),
             metrics_listen: reader.value("metrics.listen", loopback(9464)),
             ingest: ingest(&mut reader),
+            prices: reader.prices("prices.file"),
             log: log(&mut reader),
         };
         // Reserved for the admin API; a wrong value is a fault all the same.

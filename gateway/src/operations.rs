@@ -6,7 +6,7 @@ use std::time::Duration;
 use ingest::Memory;
 use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use proxy::OpsSource;
+use proxy::{OpsSource, Spending};
 use tokio_util::sync::CancellationToken;
 
 use crate::snapshot::SnapshotState;
@@ -33,6 +33,7 @@ pub(crate) struct Operations {
     pub(crate) registry: PrometheusHandle,
     pub(crate) snapshot: Arc<SnapshotState>,
     pub(crate) memory: Memory,
+    pub(crate) spending: Arc<Spending>,
     pub(crate) draining: CancellationToken,
 }
 
@@ -49,7 +50,9 @@ impl Operations {
 impl OpsSource for Operations {
     fn metrics(&self) -> String {
         gauge!("mindweave_snapshot_age_seconds").set(self.snapshot.age().as_secs_f64());
-        self.registry.render()
+        let mut text = self.registry.render();
+        text.push_str(&self.spending.render());
+        text
     }
 
     fn unready(&self) -> Vec<String> {

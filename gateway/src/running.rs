@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::Clock;
 use ingest::{Database, Ingest, Unstored};
-use proxy::{DataPlane, KeyIndex, Target, UpstreamOptions};
+use proxy::{DataPlane, KeyIndex, Prices, Resources, Target, UpstreamOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::operations::{self, Operations};
+use crate::prices::PriceFile;
 use crate::snapshot::{Snapshot, SnapshotState, Targets};
 use crate::upkeep::Upkeep;
 use crate::{clock, descriptors, logging, tls};
@@ -65,6 +65,7 @@ impl Running {
         Operations::describe();
         logging::describe_metrics();
         Upkeep::describe();
+        PriceFile::describe();
         let clock = clock::system();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let metrics_listener = bind("metrics.listen", config.metrics_listen).await?;
@@ -87,6 +88,18 @@ impl Running {
         };
         tasks.spawn(upkeep.run(stop.clone()));
 
+        let prices = Arc::new(Prices::from_pointee(config.prices.book.clone()));
+        if let Some(path) = config.prices.file.clone() {
+            let prices = Arc::clone(&prices);
+            tasks.spawn(PriceFile { path, prices }.run(stop.clone()));
+        }
+        let resources = Resources {
+            keys,
+            prices,
+            spending: Arc::default(),
+            clock: Arc::clone(&clock),
+        };
+
         let (ingest, lanes) =
             Ingest::start(&config.ingest, database, &clock).map_err(StartError::Thread)?;
         let draining = CancellationToken::new();
@@ -94,6 +107,7 @@ impl Running {
             registry: registry.clone(),
             snapshot: Arc::clone(&state),
             memory: ingest.memory(),
+            spending: Arc::clone(&resources.spending),
             draining: draining.clone(),
         };
         tasks.spawn(operations::upkeep(registry, stop.clone()));
@@ -102,7 +116,7 @@ impl Running {
             Arc::new(operations),
             stop.clone(),
         ));
-        let data_plane = start_data_plane(config, &keys, lanes, &clock)?;
+        let data_plane = start_data_plane(config, resources, lanes)?;
         Ok(Self {
             data_plane,
             ingest,
@@ -224,9 +238,8 @@ async fn targets(
 
 fn start_data_plane(
     config: &Config,
-    keys: &Arc<KeyIndex>,
+    resources: Resources,
     lanes: Vec<ingest::Lane>,
-    clock: &Arc<dyn Clock>,
 ) -> Result<DataPlane, StartError> {
     let options = proxy::Options {
         listen: config.proxy.listen,
@@ -244,7 +257,7 @@ fn start_data_plane(
             tls: tls::client(),
         },
     };
-    DataPlane::start(options, keys, lanes, clock).map_err(|source| StartError::Listen {
+    DataPlane::start(options, resources, lanes).map_err(|source| StartError::Listen {
         key: "proxy.listen",
         address: config.proxy.listen,
         source,

@@ -20,6 +20,7 @@ mod database;
 mod flusher;
 mod lane;
 mod metrics;
+mod numeric;
 mod row;
 mod service;
 mod writer;

@@ -4,16 +4,18 @@
 //! to their column's length, numbers clamped to their column's range.
 
 use bytes::{BufMut, BytesMut};
-use domain::UsageEvent;
+use domain::{Basis, UsageEvent};
 use serde_json::{Map, Value, json};
+
+use crate::numeric;
 
 /// The statement whose data [`encode`] writes; its columns are in the order of the encoding.
 pub const COPY_STATEMENT: &str = "COPY usage_events (time, org_id, project_id, user_id, api_key_id, request_id, \
     event_type, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, \
-    web_search_requests, usage_quality, service_tier, latency_ms, time_to_first_token_ms, status, error_code, \
+    web_search_requests, cost_cents, price_version, usage_quality, service_tier, latency_ms, time_to_first_token_ms, status, error_code, \
     error_message, metadata) FROM STDIN (FORMAT binary)";
 
-const COLUMNS: i16 = 22;
+const COLUMNS: i16 = 24;
 
 const MAX_MODEL_CHARS: usize = 255;
 const MAX_SERVICE_TIER_CHARS: usize = 50;
@@ -42,6 +44,11 @@ pub fn encode(event: &UsageEvent, row: &mut BytesMut) {
         put_count(row, count);
     }
     put_count(row, event.usage.web_search_requests);
+    numeric::put_cents(row, event.cost.amount);
+    match &event.cost.basis {
+        Basis::Priced(version) => put_field(row, version.as_bytes()),
+        Basis::NoUsage | Basis::Free(_) | Basis::Unpriced(_) => put_null(row),
+    }
     put_field(row, event.quality.as_str().as_bytes());
     put_optional_text(
         row,
@@ -76,6 +83,13 @@ fn metadata(event: &UsageEvent) -> Value {
     }
     if event.test {
         metadata.insert("test".to_owned(), json!(true));
+    }
+    match &event.cost.basis {
+        Basis::Free(reason) => drop(metadata.insert("free".to_owned(), json!(reason.as_str()))),
+        Basis::Unpriced(reason) => {
+            drop(metadata.insert("unpriced".to_owned(), json!(reason.as_str())));
+        }
+        Basis::NoUsage | Basis::Priced(_) => {}
     }
     if !event.usage.raw.is_empty() {
         metadata.insert("usage".to_owned(), Value::Object(event.usage.raw.clone()));

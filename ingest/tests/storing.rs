@@ -54,6 +54,7 @@ fn event() -> UsageEvent {
             service_tier: Some("standard".to_owned()),
             raw: json!({ "input_tokens": 1 }).as_object().unwrap().clone(),
         },
+        cost: domain::Cost::default(),
         quality: UsageQuality::Exact,
         latency_ms: 7,
         time_to_first_token_ms: Some(8),

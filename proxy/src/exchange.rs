@@ -7,12 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Endpoint, EventType, KeyKind, RequestId, Timestamp, Usage, UsageEvent};
+use domain::pricing::{Charge, Free};
+use domain::{Basis, Endpoint, EventType, KeyKind, RequestId, Timestamp, Usage, UsageEvent};
 use ingest::Slot;
 
 use crate::ended::{End, Ended, Head};
+use crate::inspect::Inspected;
 use crate::keys::KeyRecord;
-use crate::meter::Meter;
+use crate::meter::{Meter, Reading};
 use crate::metrics::Counted;
 use crate::worker::Worker;
 
@@ -36,6 +38,7 @@ struct Admission {
     time: Timestamp,
     key: Arc<KeyRecord>,
     model: String,
+    bills_user_profile: bool,
     slot: Slot,
 }
 
@@ -62,11 +65,12 @@ impl Exchange {
     }
 
     /// From here on the request owes an event.
-    pub(crate) fn admit(&mut self, key: Arc<KeyRecord>, model: String, slot: Slot) {
+    pub(crate) fn admit(&mut self, key: Arc<KeyRecord>, inspected: Inspected, slot: Slot) {
         self.admission = Some(Admission {
             time: self.worker.clock.now(),
             key,
-            model,
+            model: inspected.model,
+            bills_user_profile: inspected.bills_user_profile,
             slot,
         });
     }
@@ -170,13 +174,33 @@ impl Exchange {
         let quality = ended.quality();
         let outcome = ended.outcome();
         let first_content_at = ended.first_content_at();
+        let test = admission.key.kind == KeyKind::Test;
+        let refused = ended
+            .reading
+            .as_ref()
+            .is_some_and(Reading::is_refused_before_output);
+        let free = match () {
+            () if test => Some(Free::Test),
+            () if admission.bills_user_profile => Some(Free::UserProfile),
+            () if refused => Some(Free::Refusal),
+            () => None,
+        };
         let (answering_model, usage) = ended.reading.map_or((None, Usage::default()), |reading| {
             (reading.model, reading.usage)
         });
         let model = answering_model.unwrap_or(admission.model);
-        let test = admission.key.kind == KeyKind::Test;
+        let cost = self.worker.prices.load().price(&Charge {
+            model: &model,
+            usage: &usage,
+            time: admission.time,
+            free,
+        });
         if !test {
             self.worker.metrics.tokens(&model, &usage.tokens);
+            self.worker.spending.add(&model, cost.amount);
+        }
+        if let Basis::Unpriced(reason) = cost.basis {
+            self.worker.metrics.unpriced(reason);
         }
         admission.slot.submit(UsageEvent {
             time: admission.time,
@@ -192,6 +216,7 @@ impl Exchange {
             },
             model,
             usage,
+            cost,
             quality,
             latency_ms: milliseconds(ended.took),
             time_to_first_token_ms: first_content_at.map(milliseconds),

@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// The top level of a body of `messages` or `count_tokens`.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Inspected {
     pub model: String,
     /// Whether `stream` is true.
     pub stream: bool,
+    /// Whether `billing_policy` has somebody else billed than the owner of the upstream key.
+    pub bills_user_profile: bool,
 }
 
 /// Why a body can't be what the endpoint takes.
@@ -38,35 +41,58 @@ pub fn inspect(body: &[u8]) -> Result<Inspected, InspectError> {
     let found = reader
         .deserialize_map(TopLevel)
         .and_then(|found| reader.end().map(|()| found));
-    let (model, stream) = found.map_err(|_| InspectError::NotAnObject)?;
-    let model = model.ok_or(InspectError::ModelMissing)?;
+    let found = found.map_err(|_| InspectError::NotAnObject)?;
+    let model = found.model.ok_or(InspectError::ModelMissing)?;
     Ok(Inspected {
         model: model.into_owned(),
-        stream,
+        stream: found.stream,
+        bills_user_profile: found.billing_policy.is_some_and(bills_user_profile),
     })
+}
+
+/// An object of three short strings; what is longer is something else.
+const MAX_BILLING_POLICY_BYTES: usize = 1_024;
+
+fn bills_user_profile(policy: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct BillingPolicy<'a> {
+        #[serde(borrow)]
+        bill_to: Cow<'a, str>,
+    }
+    policy.get().len() <= MAX_BILLING_POLICY_BYTES
+        && serde_json::from_str(policy.get())
+            .is_ok_and(|policy: BillingPolicy<'_>| policy.bill_to == "user_profile")
 }
 
 struct TopLevel;
 
+#[derive(Default)]
+struct Found<'a> {
+    model: Option<Cow<'a, str>>,
+    stream: bool,
+    billing_policy: Option<&'a RawValue>,
+}
+
 impl<'de> Visitor<'de> for TopLevel {
-    type Value = (Option<Cow<'de, str>>, bool);
+    type Value = Found<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        let (mut model, mut stream) = (None, false);
+        let mut found = Found::default();
         while let Some(Text(name)) = fields.next_key()? {
             match name.as_ref() {
-                "model" => model = fields.next_value::<Scalar<'_>>()?.text(),
-                "stream" => stream = matches!(fields.next_value()?, Scalar::Bool(true)),
+                "model" => found.model = fields.next_value::<Scalar<'_>>()?.text(),
+                "stream" => found.stream = matches!(fields.next_value()?, Scalar::Bool(true)),
+                "billing_policy" => found.billing_policy = Some(fields.next_value()?),
                 _ => {
                     fields.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok((model, stream))
+        Ok(found)
     }
 }
 
@@ -154,6 +180,7 @@ mod tests {
         let expected = expected.map(|(model, stream)| Inspected {
             model: model.to_owned(),
             stream,
+            bills_user_profile: false,
         });
         assert_eq!(found, expected, "{body}");
     }
@@ -174,6 +201,29 @@ mod tests {
             r#"{"model":"a","stream":"true","temperature":1e400}"#,
             Ok(("a", false)),
         );
+    }
+
+    #[test]
+    fn the_bill_of_a_user_profile_is_somebody_elses() {
+        for (policy, expected) in [
+            (
+                r#"{"type":"billing_policy","bill_to":"user_profile"}"#,
+                true,
+            ),
+            (r#"{"bill_to":"user\u005fprofile"}"#, true),
+            (
+                r#"{"type":"billing_policy","bill_to":"organization"}"#,
+                false,
+            ),
+            (r#"{"type":"billing_policy"}"#, false),
+            (r#"{"bill_to":["user_profile"]}"#, false),
+            ("\"user_profile\"", false),
+            ("null", false),
+        ] {
+            let body = format!(r#"{{"billing_policy": {policy}, "model": "a"}}"#);
+            let found = inspect(body.as_bytes()).unwrap();
+            assert_eq!(found.bills_user_profile, expected, "{policy}");
+        }
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod response_body;
 mod route;
 mod server;
 mod silence;
+mod spending;
 mod upload;
 mod upstream;
 mod worker;
@@ -48,5 +49,9 @@ pub use inspect::{InspectError, Inspected, inspect};
 pub use keys::{AllowedIps, KeyIndex, KeyRecord, KeyStatus, Scopes, TenantState};
 pub use ops::{OpsSource, serve as serve_ops};
 pub use options::Options;
-pub use server::DataPlane;
+pub use server::{DataPlane, Resources};
+pub use spending::Spending;
 pub use upstream::{Target, TargetError, UpstreamOptions};
+
+/// The prices in force, which may be replaced while requests run.
+pub type Prices = arc_swap::ArcSwap<domain::PriceBook>;

@@ -45,6 +45,8 @@ pub(crate) struct Reading {
     pub(crate) quality: UsageQuality,
     /// Why the model stopped.
     pub(crate) stop_reason: Option<String>,
+    /// Whether the message had any content.
+    pub(crate) has_content: bool,
     /// When a stream's first content passed, since the request began.
     pub(crate) first_content_at: Option<Duration>,
     /// The error it reports: an envelope, or an event in the middle of a stream.
@@ -145,6 +147,13 @@ impl Meter {
             },
             Input::Blind | Input::Undeclared | Input::Decoding(_) => reading,
         }
+    }
+}
+
+impl Reading {
+    /// Whether the model refused before it put anything out: the API reports what that consumed, and doesn't bill it.
+    pub(crate) fn is_refused_before_output(&self) -> bool {
+        self.stop_reason.as_deref() == Some("refusal") && !self.has_content
     }
 }
 

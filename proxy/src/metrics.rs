@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use domain::pricing::Unpriced;
 use domain::{Endpoint, TokenCounts, model};
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
@@ -22,6 +23,7 @@ type TokenLabels = (&'static str, &'static str);
 pub(crate) struct Metrics {
     requests: RefCell<HashMap<RequestLabels, Counter>>,
     tokens: RefCell<HashMap<TokenLabels, Counter>>,
+    unpriced: HashMap<Unpriced, Counter>,
     request_seconds: Histogram,
     added_seconds: Histogram,
     first_token_seconds: Histogram,
@@ -43,6 +45,14 @@ impl Metrics {
         Self {
             requests: RefCell::default(),
             tokens: RefCell::default(),
+            // All of them at once: a rate needs a zero to start from.
+            unpriced: Unpriced::ALL
+                .map(|reason| {
+                    let counter =
+                        counter!("mindweave_unpriced_events_total", "reason" => reason.as_str());
+                    (reason, counter)
+                })
+                .into(),
             request_seconds: histogram!("mindweave_request_duration_seconds"),
             added_seconds: histogram!("mindweave_added_latency_seconds"),
             first_token_seconds: histogram!("mindweave_time_to_first_token_seconds"),
@@ -84,6 +94,13 @@ impl Metrics {
                     )
                     .increment(count);
             }
+        }
+    }
+
+    /// Counts an event whose cost isn't known in full.
+    pub(crate) fn unpriced(&self, reason: Unpriced) {
+        if let Some(counter) = self.unpriced.get(&reason) {
+            counter.increment(1);
         }
     }
 
@@ -141,6 +158,10 @@ fn describe() {
     describe_counter!(
         "mindweave_tokens_total",
         "Tokens metered, by model and kind"
+    );
+    describe_counter!(
+        "mindweave_unpriced_events_total",
+        "Events whose cost is not known in full, by what the price book lacks"
     );
     describe_histogram!(
         "mindweave_request_duration_seconds",

@@ -174,7 +174,7 @@ fn admit(
             .lane
             .reserve()
             .ok_or(Failure::Overloaded)?;
-        exchange.admit(Arc::clone(key), inspected.model, slot);
+        exchange.admit(Arc::clone(key), inspected, slot);
     }
     Ok(())
 }

@@ -16,12 +16,14 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::Prices;
 use crate::body_budget::BodyBudget;
 use crate::connection::{self, Seat};
 use crate::keys::KeyIndex;
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::spending::Spending;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 
@@ -29,6 +31,19 @@ use crate::worker::Worker;
 const STANDING_ROOM: usize = 256;
 /// After an accept that failed for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the data plane shares with others.
+#[derive(Debug, Clone)]
+pub struct Resources {
+    /// Who may call.
+    pub keys: Arc<KeyIndex>,
+    /// What usage costs.
+    pub prices: Arc<Prices>,
+    /// What was spent, for the metrics.
+    pub spending: Arc<Spending>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+}
 
 /// The running data plane.
 #[derive(Debug)]
@@ -43,12 +58,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// If the address can't be had, or a thread or its runtime can't be started.
-    pub fn start(
-        options: Options,
-        keys: &Arc<KeyIndex>,
-        lanes: Vec<Lane>,
-        clock: &Arc<dyn Clock>,
-    ) -> io::Result<Self> {
+    pub fn start(options: Options, resources: Resources, lanes: Vec<Lane>) -> io::Result<Self> {
         let options = Arc::new(options);
         let listeners = listener::open(options.listen, lanes.len())?;
         let address = match listeners.first() {
@@ -58,8 +68,7 @@ impl DataPlane {
         let stop = CancellationToken::new();
         let shared = Shared {
             options,
-            keys: Arc::clone(keys),
-            clock: Arc::clone(clock),
+            resources,
             bodies: Arc::new(BodyBudget::new(Options::MAX_HELD_BODY_BYTES)),
             connections: Arc::default(),
             stop: stop.clone(),
@@ -105,8 +114,7 @@ impl DataPlane {
 #[derive(Clone)]
 struct Shared {
     options: Arc<Options>,
-    keys: Arc<KeyIndex>,
-    clock: Arc<dyn Clock>,
+    resources: Resources,
     bodies: Arc<BodyBudget>,
     connections: Arc<AtomicUsize>,
     stop: CancellationToken,
@@ -119,8 +127,10 @@ fn run(runtime: &tokio::runtime::Runtime, shared: Shared, listener: StdListener,
     let worker = Rc::new(Worker {
         upstream: Upstream::new(&shared.options.upstream, metrics.upstream_connections()),
         options: shared.options,
-        keys: shared.keys,
-        clock: shared.clock,
+        keys: shared.resources.keys,
+        prices: shared.resources.prices,
+        spending: shared.resources.spending,
+        clock: shared.resources.clock,
         bodies: shared.bodies,
         lane,
         metrics,

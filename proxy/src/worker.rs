@@ -7,10 +7,12 @@ use std::sync::Arc;
 use domain::Clock;
 use ingest::Lane;
 
+use crate::Prices;
 use crate::body_budget::BodyBudget;
 use crate::keys::KeyIndex;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::spending::Spending;
 use crate::upstream::Upstream;
 
 /// One data-plane thread's belongings.
@@ -18,6 +20,8 @@ use crate::upstream::Upstream;
 pub(crate) struct Worker {
     pub(crate) options: Arc<Options>,
     pub(crate) keys: Arc<KeyIndex>,
+    pub(crate) prices: Arc<Prices>,
+    pub(crate) spending: Arc<Spending>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) bodies: Arc<BodyBudget>,
     pub(crate) lane: Lane,

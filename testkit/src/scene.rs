@@ -6,6 +6,10 @@ use tokio_postgres::Row;
 use crate::gateway::Builder;
 use crate::{Client, Database, Gateway, Tenant, Upstream, eventually};
 
+/// In the order of admission. The driver has no type for `numeric`: `cost` is `cost_cents` as a text.
+const EVENTS: &str =
+    "SELECT *, cost_cents::TEXT AS cost FROM usage_events ORDER BY time, request_id";
+
 /// A database with one tenant.
 #[derive(Debug)]
 pub struct Scene {
@@ -55,11 +59,7 @@ impl Scene {
     /// Waits until so many events are stored, and gives them in the order of admission.
     pub async fn events(&self, count: usize) -> Vec<Row> {
         eventually(&format!("{count} events are stored"), || async {
-            let rows = self
-                .sql
-                .query("SELECT * FROM usage_events ORDER BY time, request_id", &[])
-                .await
-                .unwrap();
+            let rows = self.sql.query(EVENTS, &[]).await.unwrap();
             assert!(
                 rows.len() <= count,
                 "more events than requests: {} > {count}",

@@ -10,8 +10,8 @@ use crate::{Picodollars, Timestamp, TokenCounts};
 /// A multiplier of 1: they are in ten-thousandths.
 pub(super) const ONE: u32 = 10_000;
 
-/// Prices, by model and time.
-#[derive(Debug, Clone, PartialEq)]
+/// Prices, by model and time. The default has none.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PriceBook {
     pub(super) version: Arc<str>,
     pub(super) web_search: Picodollars,

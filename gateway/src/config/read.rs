@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use proxy::Target;
 
 use super::fault::{Fault, Faults};
 use super::layers::{Layers, Raw};
-use super::{DEFAULT_UPSTREAM, Secret};
-use crate::tls;
-use domain::error_chain;
+use super::{DEFAULT_UPSTREAM, PriceOptions, Secret};
+use crate::{prices, tls};
+use domain::{PriceBook, error_chain};
 
 /// Nothing here waits longer.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -201,6 +201,21 @@ impl Reader {
             }
         }
         targets
+    }
+
+    /// A price book's file; without one, the book of this build.
+    pub(crate) fn prices(&mut self, key: &str) -> PriceOptions {
+        let file: Option<PathBuf> = self.optional(key);
+        let embedded = || PriceBook::embedded().map_err(|error| error.to_string());
+        let book = file.as_deref().map_or_else(embedded, prices::read);
+        let book = book.unwrap_or_else(|problem| {
+            let place = file
+                .as_ref()
+                .map_or_else(String::new, |path| format!("{}: ", path.display()));
+            self.fault(key, format!("{place}{problem}"));
+            PriceBook::default()
+        });
+        PriceOptions { file, book }
     }
 
     /// Certificate and key files: both or none.

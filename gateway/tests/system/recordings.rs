@@ -107,56 +107,57 @@ async fn every_recorded_answer_arrives_whole_and_is_metered() {
     for event in &events {
         let request_id = event.get::<_, uuid::Uuid>("request_id").to_string();
         let recording = &recordings[by_request[&request_id]];
-        let expected = &recording["expected"];
-        // What several iterations cost is another matter than what the last one counted.
-        if expected.is_null()
-            || recording["body"]
-                .as_str()
-                .unwrap()
-                .contains("\"iterations\": [{")
-            || recording["body"]
-                .as_str()
-                .unwrap()
-                .contains("\"iterations\":[{")
-        {
+        let (id, expected) = (&recording["id"], &recording["expected"]);
+        if expected.is_null() {
+            assert_eq!(cents(&event.get::<_, String>("cost")), "0", "{id}");
             continue;
         }
         let stored = |column: &str| i64::from(event.get::<_, i32>(column));
-        let id = &recording["id"];
-        assert_eq!(
-            stored("input_tokens"),
-            expected["input_tokens"].as_i64().unwrap(),
-            "{id}"
-        );
-        assert_eq!(
-            stored("output_tokens"),
-            expected["output_tokens"].as_i64().unwrap(),
-            "{id}"
-        );
-        assert_eq!(
-            stored("cache_read_tokens"),
-            expected["cache_read_tokens"].as_i64().unwrap(),
-            "{id}"
-        );
-        assert_eq!(
-            stored("cache_write_1h_tokens"),
-            expected["cache_write_1h_tokens"].as_i64().unwrap(),
-            "{id}"
-        );
+        let figure = |name: &str| expected[name].as_i64().unwrap();
+        for name in [
+            "input_tokens",
+            "output_tokens",
+            "cache_read_tokens",
+            "cache_write_1h_tokens",
+            "web_search_requests",
+        ] {
+            assert_eq!(stored(name), figure(name), "{name} of {id}");
+        }
+        let writes = figure("cache_write_5m_tokens") + figure("cache_write_1h_tokens");
+        assert_eq!(stored("cache_write_tokens"), writes, "{id}");
         assert_eq!(
             event.get::<_, String>("model"),
             expected["model"].as_str().unwrap(),
             "{id}"
         );
         assert_eq!(event.get::<_, String>("usage_quality"), "exact", "{id}");
+        let expected_cost = expected["cost_cents"].as_str().unwrap();
+        let cost = event.get::<_, String>("cost");
+        assert_eq!(cents(&cost), cents(expected_cost), "{id}");
+        assert!(
+            event.get::<_, Option<String>>("price_version").is_some(),
+            "{id}"
+        );
         compared += 1;
     }
+    let total = "SELECT sum(cost_cents)::TEXT FROM usage_events";
+    let total: String = scene.sql.query_one(total, &[]).await.unwrap().get(0);
     println!(
-        "{} recordings played, {} stored, {compared} compared",
+        "{} recordings played, {} stored, {compared} compared, {total} cents",
         recordings.len(),
         events.len()
     );
-    assert!(compared > 150, "only {compared} recordings were compared");
+    assert_eq!(cents(&total), "147.60005");
+    assert_eq!(compared, 172);
+}
+
+/// A decimal number without zeros at its end.
+fn cents(text: &str) -> &str {
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
+    }
 }
 
 /// The recorded request, or the smallest that is one.

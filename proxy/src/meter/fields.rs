@@ -24,7 +24,12 @@ pub(super) struct Fields {
     pub(super) fallback_model: Option<String>,
     /// Characters in the texts of a delta.
     pub(super) text_chars: u64,
+    /// Bytes of `content` other than blanks, as far as they were counted.
+    content_bytes: usize,
 }
+
+/// `[]`
+const EMPTY_ARRAY_BYTES: usize = 2;
 
 /// What a `usage` member held.
 #[derive(Debug, Default)]
@@ -66,6 +71,19 @@ impl Kind {
 }
 
 impl Fields {
+    /// Looks at a part of `content`, as long as it could still be empty.
+    pub(super) fn weigh(&mut self, part: &[u8]) {
+        if !self.has_content() {
+            let bytes = part.iter().filter(|byte| !byte.is_ascii_whitespace());
+            self.content_bytes += bytes.take(EMPTY_ARRAY_BYTES + 1).count();
+        }
+    }
+
+    /// Whether `content` is neither missing nor empty.
+    pub(super) fn has_content(&self) -> bool {
+        self.content_bytes > EMPTY_ARRAY_BYTES
+    }
+
     /// Sets a field to its value, in JSON; `None` if it was too large to be kept.
     pub(super) fn set(&mut self, field: Field, json: Option<&[u8]>) {
         let name = || json.and_then(|json| quote::text(json, NAME_LIMIT));

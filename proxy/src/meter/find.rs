@@ -100,7 +100,7 @@ impl Finder {
                 self.place = Place::Lost;
                 bytes
             }
-            (Plan::Keep(_), _) => self.begin(Place::InValue(plan), bytes),
+            (Plan::Keep(_) | Plan::Weigh, _) => self.begin(Place::InValue(plan), bytes),
             (Plan::Enter(_) | Plan::Measure | Plan::Pass, _) => {
                 self.begin(Place::InValue(Plan::Pass), bytes)
             }
@@ -155,12 +155,11 @@ impl Finder {
 
     fn in_value<'a>(&mut self, plan: Plan, bytes: &'a [u8], fields: &mut Fields) -> &'a [u8] {
         let part = self.skip.advance(bytes);
-        if let Plan::Keep(field) = plan {
-            if part.ended {
-                fields.set(field, self.kept.whole(part.taken));
-            } else {
-                self.kept.push(part.taken);
-            }
+        match plan {
+            Plan::Keep(field) if part.ended => fields.set(field, self.kept.whole(part.taken)),
+            Plan::Keep(_) => self.kept.push(part.taken),
+            Plan::Weigh => fields.weigh(part.taken),
+            Plan::Pass | Plan::Measure | Plan::Enter(_) => {}
         }
         if part.ended {
             self.place = self.behind_value();

@@ -36,6 +36,7 @@ impl JsonAnswer {
     pub(super) fn finish(self) -> Reading {
         let complete = self.finder.is_ended();
         let is_error = is_error(&self.fields);
+        let has_content = self.fields.has_content();
         let (usage, quality) = match self.consumption() {
             Consumption::Nothing => (Usage::default(), UsageQuality::Exact),
             Consumption::Unknown => (Usage::default(), UsageQuality::Estimated),
@@ -46,6 +47,7 @@ impl JsonAnswer {
             usage,
             quality,
             stop_reason: self.fields.stop_reason,
+            has_content,
             first_content_at: None,
             error: is_error.then_some(self.fields.error),
             complete,

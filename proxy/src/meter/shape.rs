@@ -25,6 +25,8 @@ pub(super) enum Plan {
     Keep(Field),
     /// Count a string's characters.
     Measure,
+    /// See whether an array has anything in it.
+    Weigh,
     /// Look for these members in it, if it is an object.
     Enter(Shape),
 }
@@ -38,6 +40,7 @@ pub(super) const ANSWER: Shape = &[
     ("model", Plan::Keep(Field::Model)),
     ("usage", Plan::Keep(Field::Usage)),
     ("stop_reason", Plan::Keep(Field::StopReason)),
+    ("content", Plan::Weigh),
     ("error", Plan::Enter(ERROR)),
 ];
 

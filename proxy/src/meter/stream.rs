@@ -30,6 +30,7 @@ pub(super) struct StreamedAnswer {
     /// The model that took over.
     fallback_model: Option<String>,
     stop_reason: Option<String>,
+    has_content: bool,
     text_chars: u64,
     first_content_at: Option<Duration>,
     error: Option<ApiError>,
@@ -56,6 +57,7 @@ impl Default for StreamedAnswer {
             model: None,
             fallback_model: None,
             stop_reason: None,
+            has_content: false,
             text_chars: 0,
             first_content_at: None,
             error: None,
@@ -105,6 +107,7 @@ impl StreamedAnswer {
 
     fn start_block(&mut self, fields: Fields, at: Duration) {
         self.first_content_at.get_or_insert(at);
+        self.has_content = true;
         if fields.is_fallback_block && fields.fallback_model.is_some() {
             self.fallback_model = fields.fallback_model;
         }
@@ -151,6 +154,7 @@ impl StreamedAnswer {
             usage: self.tally.into_usage(),
             quality,
             stop_reason: self.stop_reason,
+            has_content: self.has_content,
             first_content_at: self.first_content_at,
             error: self.error,
         }

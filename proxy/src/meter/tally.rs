@@ -4,7 +4,7 @@
 //! nothing is ever added or compared. A figure that makes no sense counts as left out, and the tally
 //! remembers that it is not the whole truth.
 
-use domain::{Usage, UsageQuality};
+use domain::{TokenCounts, Usage, UsageQuality};
 use serde_json::{Map, Value};
 
 use super::fields::Figures;
@@ -18,6 +18,9 @@ pub(super) struct Tally {
     /// A figure made no sense.
     flawed: bool,
 }
+
+/// What a column holds. No request consumes as much.
+const MOST: u64 = i32::MAX as u64;
 
 /// A counter in a usage object.
 enum Figure {
@@ -63,6 +66,7 @@ impl Tally {
         if let Some(tier) = object.get("service_tier").and_then(Value::as_str) {
             self.usage.service_tier = Some(tier.to_owned());
         }
+        self.check_iterations(&object);
         let named = object.into_iter().filter(|(_, value)| !value.is_null());
         self.usage.raw.extend(named);
     }
@@ -81,6 +85,30 @@ impl Tally {
         let sum = sum.reduce(u64::saturating_add);
         if let Some(total) = self.read(object, "cache_creation_input_tokens").or(sum) {
             self.usage.tokens.cache_write = total;
+        }
+    }
+
+    /// They are added up where they are priced; here it is only seen whether they can be.
+    fn check_iterations(&mut self, object: &Map<String, Value>) {
+        let entries = match object.get("iterations") {
+            None | Some(Value::Null) => return,
+            Some(Value::Array(entries)) => entries,
+            Some(_) => {
+                self.flawed = true;
+                return;
+            }
+        };
+        for entry in entries {
+            let Some(entry) = entry.as_object() else {
+                self.flawed = true;
+                continue;
+            };
+            for key in ["input_tokens", "output_tokens"] {
+                self.flawed |= self.read(entry, key).is_none();
+            }
+            for key in ["cache_read_input_tokens", "cache_creation_input_tokens"] {
+                let _none_is_none = self.read(entry, key);
+            }
         }
     }
 
@@ -121,6 +149,11 @@ impl Tally {
 
     pub(super) fn into_usage(self) -> Usage {
         let mut usage = self.usage;
+        // The top level leaves out what advisors and compaction consumed.
+        if let Some(sum) = usage.tokens_of_iterations() {
+            let output = sum.output.max(usage.tokens.output);
+            usage.tokens = TokenCounts { output, ..sum };
+        }
         // A part is never more than the whole, whatever was received.
         usage.tokens.cache_write_1h = usage.tokens.cache_write_1h.min(usage.tokens.cache_write);
         usage
@@ -130,6 +163,9 @@ impl Tally {
 fn figure(value: Option<&Value>) -> Figure {
     match value {
         None | Some(Value::Null) => Figure::Absent,
-        Some(value) => value.as_u64().map_or(Figure::Senseless, Figure::Is),
+        Some(value) => value
+            .as_u64()
+            .filter(|count| *count <= MOST)
+            .map_or(Figure::Senseless, Figure::Is),
     }
 }

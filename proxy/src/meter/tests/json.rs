@@ -178,3 +178,57 @@ fn the_rest_of_a_message_is_told_too() {
     assert_eq!(reading.usage.raw["iterations"][0]["type"], "message");
     assert!(!reading.usage.raw.contains_key("speed"));
 }
+
+#[test]
+fn iterations_count_as_their_sum() {
+    let body = |iterations: &str| {
+        format!(
+            r#"{{"type":"message","usage":{{"input_tokens":3,"output_tokens":1,"iterations":{iterations}}}}}"#
+        )
+    };
+    let turns = r#"[{"type":"message","input_tokens":1,"output_tokens":2,"cache_read_input_tokens":3},
+        {"type":"advisor_message","model":"m","input_tokens":10,"output_tokens":20,"cache_creation_input_tokens":40,
+         "cache_creation":{"ephemeral_5m_input_tokens":10,"ephemeral_1h_input_tokens":30}}]"#;
+    check(&body(turns), [11, 22, 3, 40, 30], Exact);
+    check(&body("[]"), [3, 1, 0, 0, 0], Exact);
+    check(&body("null"), [3, 1, 0, 0, 0], Exact);
+    // Something else than iterations.
+    check(&body("7"), [3, 1, 0, 0, 0], Partial);
+    check(&body("[7]"), [3, 1, 0, 0, 0], Partial);
+    check(
+        &body(r#"[{"type":"message","input_tokens":1}]"#),
+        [1, 1, 0, 0, 0],
+        Partial,
+    );
+    check(
+        &body(r#"[{"input_tokens":1,"output_tokens":-2}]"#),
+        [1, 1, 0, 0, 0],
+        Partial,
+    );
+}
+
+#[test]
+fn a_refusal_without_content_is_told_from_others() {
+    let body = |content: &str, reason: &str| {
+        format!(
+            r#"{{"type":"message",{content}"stop_reason":"{reason}","usage":{{"input_tokens":3,"output_tokens":1}}}}"#
+        )
+    };
+    for (content, reason, expected) in [
+        (r#""content":[],"#, "refusal", true),
+        ("\"content\" : [ \n\t ] ,", "refusal", true),
+        ("", "refusal", true),
+        (
+            r#""content":[{"type":"text","text":"I"}],"#,
+            "refusal",
+            false,
+        ),
+        (r#""content":[],"#, "max_tokens", false),
+    ] {
+        let body = body(content, reason);
+        let whole = read_json(&body);
+        assert_eq!(whole.is_refused_before_output(), expected, "{body}");
+        let bytewise = read(super::JSON, None, body.as_bytes().chunks(1));
+        assert_eq!(bytewise, whole, "{body}");
+    }
+}

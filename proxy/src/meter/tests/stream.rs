@@ -268,3 +268,22 @@ fn a_stream_is_complete_with_its_blank_line_and_not_before() {
         assert!(meter.is_complete(), "{end:?}");
     }
 }
+
+#[test]
+fn a_refusal_before_output_is_told_from_one_in_the_middle() {
+    let refusal = event(
+        r#"{"type":"message_delta","delta":{"stop_reason":"refusal"},"usage":{"output_tokens":4}}"#,
+    );
+    let stream = |middle: &str| {
+        let stop = event(r#"{"type":"message_stop"}"#);
+        format!(
+            "{}{middle}{refusal}{stop}",
+            start(r#"{"input_tokens":9,"output_tokens":0}"#)
+        )
+    };
+    assert!(read_sse(&stream("")).is_refused_before_output());
+    let block = event(
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+    );
+    assert!(!read_sse(&stream(&block)).is_refused_before_output());
+}
