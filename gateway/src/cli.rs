@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
 
 /// A metering gateway in front of the Claude API.
 ///
@@ -44,7 +45,7 @@ pub(crate) enum Command {
     /// Make, list or revoke keys for the admin API
     #[command(subcommand)]
     AdminKey(AdminKey),
-    /// Show what was used: requests and tokens, from the stored events
+    /// Show what was used and what it cost, from the stored events
     Usage(Usage),
     /// Read the configuration as `serve` would, and report every fault at once
     CheckConfig,
@@ -129,7 +130,52 @@ pub(crate) enum Role {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Usage {
+    #[command(flatten)]
+    pub(crate) report: UsageReport,
+    #[command(subcommand)]
+    pub(crate) command: Option<UsageCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UsageCommand {
+    /// Show how the cost of a request comes about: counters, prices, multipliers, arithmetic
+    Explain(UsageExplain),
+    /// Price stored events again by another price book
+    ///
+    /// Reaches back 28 days. Rollups follow within a minute or two.
+    Rerate(UsageRerate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UsageExplain {
+    /// The `x-mindweave-request-id` of the answer
+    #[arg(value_name = "REQUEST_ID")]
+    pub(crate) request_id: Uuid,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UsageRerate {
+    /// From when on: a duration back from now (7d, 12h) or a date (2026-11-01, 2026-11-01T12:00:00Z)
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: String,
+    /// Until when [default: now]
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<String>,
+    /// The prices, in the form of `prices.file`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) price_book: PathBuf,
+    /// Change nothing, and say what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UsageReport {
     /// What the rows are
     #[arg(long, value_enum, default_value = "model")]
     pub(crate) by: UsageBy,

@@ -154,7 +154,11 @@ fn layers(common: &Common, listen: Option<&Listen>) -> Layers {
 
 /// The database that the configuration names, or the embedded one's of a running `up`.
 pub(crate) async fn connect(common: &Common) -> Result<tokio_postgres::Client, CommandError> {
-    let config = configure(common, None, Purpose::Other)?;
+    connect_to(&configure(common, None, Purpose::Other)?).await
+}
+
+/// The same for a configuration that was read already.
+async fn connect_to(config: &Config) -> Result<tokio_postgres::Client, CommandError> {
     let url = match &config.database_url {
         Some(url) => url.0.clone(),
         None => up::database_url_of(&config.data_dir).ok_or(CommandError::NoDatabase {

@@ -3,6 +3,7 @@
 mod admin_key;
 mod config;
 mod migrate;
+mod pricing;
 mod refusals;
 mod simulator;
 mod usage;

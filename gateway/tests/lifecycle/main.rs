@@ -17,6 +17,7 @@ mod keys;
 mod load;
 mod operators;
 mod poolers;
+mod prices;
 mod shutdown;
 mod sse;
 mod stage;

@@ -13,7 +13,7 @@ use crate::load::answered;
 use crate::stage::Stage;
 
 /// Every metric there is, less those that belong to parts which are not built yet.
-const METRICS: [(&str, &str); 19] = [
+const METRICS: [(&str, &str); 22] = [
     ("requests_total", "counter"),
     ("request_duration_seconds", "histogram"),
     ("added_latency_seconds", "histogram"),
@@ -32,6 +32,9 @@ const METRICS: [(&str, &str); 19] = [
     ("db_up", "gauge"),
     ("upkeep_lag_seconds", "gauge"),
     ("usage_rollup_lag_seconds", "gauge"),
+    ("cost_usd_total", "counter"),
+    ("unpriced_events_total", "counter"),
+    ("price_file_faulty", "gauge"),
     ("log_errors_total", "counter"),
 ];
 
