@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use domain::PriceBook;
 use ipnet::IpNet;
-use proxy::Target;
+use proxy::{OnClientDisconnect, Target};
 use tracing::Level;
 
 pub(crate) use self::fault::Faults;
@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) upstream: UpstreamConfig,
     pub(crate) metrics_listen: SocketAddr,
     pub(crate) ingest: ingest::Options,
+    pub(crate) on_client_disconnect: OnClientDisconnect,
     pub(crate) prices: PriceOptions,
     pub(crate) log: LogOptions,
 }
@@ -119,6 +120,8 @@ impl Config {
             upstream: upstream(&mut reader),
             metrics_listen: reader.value("metrics.listen", loopback(9464)),
             ingest: ingest(&mut reader),
+            on_client_disconnect: reader
+                .value("metering.on_client_disconnect", OnClientDisconnect::Cancel),
             prices: reader.prices("prices.file"),
             log: log(&mut reader),
         };

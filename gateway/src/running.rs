@@ -248,6 +248,7 @@ fn start_data_plane(
         max_body_bytes: config.proxy.max_body_bytes,
         trusted_proxies: config.proxy.trusted_proxies.clone(),
         drain: config.proxy.drain,
+        on_client_disconnect: config.on_client_disconnect,
         tls: config.proxy.tls.clone(),
         upstream: UpstreamOptions {
             http2: config.upstream.http2,

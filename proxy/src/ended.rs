@@ -16,6 +16,8 @@ pub(crate) enum End {
     Failed(Failure),
     /// The caller left first.
     CallerGone,
+    /// The caller left first, and the answer was read to its end without it.
+    Drained,
     /// The gateway shut down, and the answer took longer than the drain deadline.
     CutOff,
     /// The upstream broke off in the middle of its answer.
@@ -62,7 +64,7 @@ impl Ended {
             End::Complete => (status, "upstream_error"),
             End::Failed(failure) => (failure.status().as_u16(), failure.error_code()),
             End::CallerGone if status == 0 => (CLIENT_CLOSED_REQUEST, "client_disconnected"),
-            End::CallerGone => (status, "client_disconnected"),
+            End::CallerGone | End::Drained => (status, "client_disconnected"),
             End::CutOff => (status, "gateway_shutdown"),
             End::UpstreamBroke => (status, "upstream_unreachable"),
             End::UpstreamSilent => (status, "upstream_timeout"),
@@ -97,7 +99,7 @@ impl Ended {
                 failure.error_code(),
                 Some(&failure.to_string()),
             ),
-            End::CallerGone => error("client_disconnected"),
+            End::CallerGone | End::Drained => error("client_disconnected"),
             End::CutOff => error("gateway_shutdown"),
             End::UpstreamBroke => error("upstream_unreachable"),
             End::UpstreamSilent => Outcome::failure(EventStatus::Timeout, "upstream_timeout", None),

@@ -13,7 +13,7 @@ use ingest::Slot;
 
 use crate::ended::{End, Ended, Head};
 use crate::inspect::Inspected;
-use crate::keys::KeyRecord;
+use crate::keys::{KeyRecord, OnClientDisconnect};
 use crate::meter::{Meter, Reading};
 use crate::metrics::Counted;
 use crate::worker::Worker;
@@ -122,6 +122,16 @@ impl Exchange {
 
     pub(crate) fn elapsed(&self) -> Duration {
         self.worker.clock.monotonic().saturating_sub(self.arrived)
+    }
+
+    /// Whether the answer shall be read on if the caller leaves: only figures are worth it.
+    pub(crate) fn is_to_be_drained(&self) -> bool {
+        let Some(admission) = self.admission.as_ref().filter(|_| !self.settled) else {
+            return false;
+        };
+        let wanted = admission.key.on_client_disconnect;
+        let wanted = wanted.unwrap_or(self.worker.options.on_client_disconnect);
+        wanted == OnClientDisconnect::Drain && self.endpoint == Some(Endpoint::Messages)
     }
 
     pub(crate) fn worker(&self) -> &Rc<Worker> {

@@ -3,6 +3,7 @@
 //! All keys are in it, refused ones too, so that an unknown key is known to be unknown without asking anybody.
 //! Readers take no lock that a writer holds across anything but one map operation.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,6 +38,34 @@ pub struct KeyRecord {
     pub tenant: TenantState,
     /// Who answers it.
     pub target: Arc<Target>,
+    /// What its project wants done; the gateway's setting otherwise.
+    pub on_client_disconnect: Option<OnClientDisconnect>,
+}
+
+/// What becomes of an answer whose caller has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnClientDisconnect {
+    /// The upstream is told by a closed connection; what it had done until then is estimated.
+    Cancel,
+    /// It is read to its end, for the sake of its figures.
+    Drain,
+}
+
+/// Neither `cancel` nor `drain`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be cancel or drain")]
+pub struct UnknownReaction;
+
+impl FromStr for OnClientDisconnect {
+    type Err = UnknownReaction;
+
+    fn from_str(text: &str) -> Result<Self, UnknownReaction> {
+        match text {
+            "cancel" => Ok(Self::Cancel),
+            "drain" => Ok(Self::Drain),
+            _ => Err(UnknownReaction),
+        }
+    }
 }
 
 /// `api_keys.allowed_ips`

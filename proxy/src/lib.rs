@@ -46,7 +46,9 @@ mod upstream;
 mod worker;
 
 pub use inspect::{InspectError, Inspected, inspect};
-pub use keys::{AllowedIps, KeyIndex, KeyRecord, KeyStatus, Scopes, TenantState};
+pub use keys::{
+    AllowedIps, KeyIndex, KeyRecord, KeyStatus, OnClientDisconnect, Scopes, TenantState,
+};
 pub use ops::{OpsSource, serve as serve_ops};
 pub use options::Options;
 pub use server::{DataPlane, Resources};

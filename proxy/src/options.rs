@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::keys::OnClientDisconnect;
 use crate::upstream::UpstreamOptions;
 
 /// Settings of the data plane.
@@ -23,6 +24,8 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// How long running answers may take after shutdown began.
     pub drain: Duration,
+    /// What becomes of an answer whose caller has left, where a project doesn't say.
+    pub on_client_disconnect: OnClientDisconnect,
     /// TLS for callers; plain HTTP without.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// How to speak to upstreams.
@@ -36,6 +39,10 @@ impl Options {
     pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
     /// How long a caller may send nothing in the middle of a body.
     pub(crate) const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+    /// How long an answer may take to its end once its caller has left.
+    pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(600);
+    /// Such answers at once, on one thread.
+    pub(crate) const MAX_DRAINED: usize = 256;
     /// Bytes of request bodies held in memory at once, over all threads.
     pub(crate) const MAX_HELD_BODY_BYTES: usize = 1 << 30;
 }

@@ -45,10 +45,21 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let mut exchange = Exchange::begin(&worker);
-    match serve(&mut exchange, peer, request).await {
-        Ok(upstream_answer) => answer::relay(exchange, upstream_answer).await,
-        Err(Refusal::Probe) => rescue::probe_answer(exchange),
-        Err(Refusal::Failed(failure)) => rescue::answer(exchange, failure),
+    let admitted = match serve(&mut exchange, peer, request).await {
+        Ok(admitted) => admitted,
+        Err(Refusal::Probe) => return rescue::probe_answer(exchange),
+        Err(Refusal::Failed(failure)) => return rescue::answer(exchange, failure),
+    };
+    if !exchange.is_to_be_drained() {
+        return complete(exchange, peer, admitted).await;
+    }
+    // In a task of its own it outlives a caller that leaves before the head of the answer; the answer is then dropped, and
+    // thereby drained.
+    let task = worker.tasks.spawn_local(complete(exchange, peer, admitted));
+    match task.await {
+        Ok(response) => response,
+        // Nobody cancels it.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
@@ -65,11 +76,19 @@ impl From<Failure> for Refusal {
     }
 }
 
+/// A request that may be forwarded.
+struct Admitted {
+    head: Parts,
+    known: Known,
+    body: ForwardBody,
+    upload: Option<UploadWatch>,
+}
+
 async fn serve(
     exchange: &mut Exchange,
     peer: Peer,
     request: Request<Incoming>,
-) -> Result<answer::UpstreamAnswer, Refusal> {
+) -> Result<Admitted, Refusal> {
     let (head, body) = request.into_parts();
 
     let known = match identify(exchange, peer, &head) {
@@ -88,19 +107,42 @@ async fn serve(
         body,
         upload,
     } = read_body(exchange, &head, known.endpoint, body).await?;
-    let asked_first = head.headers.contains_key(EXPECT);
-
-    let answer = match admit(exchange, &head.method, &known.key, inspected) {
-        Ok(()) => ask_upstream(exchange, peer, head, &known, body, upload.as_ref()).await,
-        Err(failure) => {
-            drop(body);
-            Err(failure)
+    if let Err(failure) = admit(exchange, &head.method, &known.key, inspected) {
+        drop(body);
+        if let Some(upload) = upload {
+            upload.discard_rest(head.headers.contains_key(EXPECT)).await;
         }
-    };
-    if let (Err(_), Some(upload)) = (&answer, upload) {
-        upload.discard_rest(asked_first).await;
+        return Err(failure.into());
     }
-    Ok(answer?)
+    Ok(Admitted {
+        head,
+        known,
+        body,
+        upload,
+    })
+}
+
+/// Gets an admitted request its answer.
+async fn complete(
+    mut exchange: Exchange,
+    peer: Peer,
+    Admitted {
+        head,
+        known,
+        body,
+        upload,
+    }: Admitted,
+) -> Response<ResponseBody> {
+    let asked_first = head.headers.contains_key(EXPECT);
+    match ask_upstream(&mut exchange, peer, head, &known, body, upload.as_ref()).await {
+        Ok(answer) => answer::relay(exchange, answer).await,
+        Err(failure) => {
+            if let Some(upload) = upload {
+                upload.discard_rest(asked_first).await;
+            }
+            rescue::answer(exchange, failure)
+        }
+    }
 }
 
 /// Forwards an admitted request, and gives the answer once its head is here.

@@ -1,19 +1,25 @@
 //! The answer on its way to the caller: each frame leaves as it came, after the meter has seen it.
 //!
 //! The frame that completes the answer leaves only after the exchange is settled, so that a caller that has
-//! its answer also has its event. The upstream is read no faster than the caller takes the bytes.
+//! its answer also has its event. The upstream is read no faster than the caller takes the bytes. Where it is wanted, an answer
+//! whose caller has left is read to its end all the same.
 
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use crate::ended::End;
 use crate::exchange::Exchange;
+use crate::options::Options;
 use crate::silence::Silence;
+use crate::worker::Worker;
 
 /// Why an answer breaks off. The caller sees a connection that ends too early, as it would upstream.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +33,19 @@ pub(crate) enum RelayError {
 /// An upstream's body with its exchange.
 #[derive(Debug)]
 pub(crate) struct Relay {
+    /// There until it is dropped.
+    flow: Option<Flow>,
+    broken: Option<RelayError>,
+}
+
+#[derive(Debug)]
+struct Flow {
     upstream: Incoming,
     exchange: Exchange,
     silence: Silence,
-    broken: Option<RelayError>,
 }
+
+type Polled = Poll<Option<Result<Frame<Bytes>, RelayError>>>;
 
 impl Relay {
     pub(crate) fn new(upstream: Incoming, mut exchange: Exchange, idle_timeout: Duration) -> Self {
@@ -39,36 +53,62 @@ impl Relay {
         if upstream.is_end_stream() {
             exchange.settle(End::Complete);
         }
-        Self {
+        let flow = Flow {
             upstream,
             exchange,
             silence: Silence::new(idle_timeout),
+        };
+        Self {
+            flow: Some(flow),
             broken: None,
         }
     }
 
     /// Tells of the break at the next turn: until then hyper sends on what it has of the answer, its head
     /// perhaps, which it would forget at once for an error.
-    fn break_off(
-        &mut self,
-        error: RelayError,
-        ctx: &Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+    fn break_off(&mut self, error: RelayError, ctx: &Context<'_>) -> Polled {
         self.broken = Some(error);
         ctx.waker().wake_by_ref();
         Poll::Pending
     }
+}
 
-    fn relayed(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+impl Flow {
+    fn poll_frame(&mut self, ctx: &mut Context<'_>) -> Polled {
+        let Poll::Ready(frame) = Pin::new(&mut self.upstream).poll_frame(ctx) else {
+            ready!(self.silence.poll_too_long(ctx));
+            return Poll::Ready(Some(Err(RelayError::Silent)));
+        };
+        self.silence.broken();
+        Poll::Ready(frame.map(|frame| frame.map_err(RelayError::Broken)))
+    }
+
+    /// Shows a frame to the meter. Answers whether it was the last that matters.
+    fn observe(&mut self, frame: &Frame<Bytes>) -> bool {
         if let Some(data) = frame.data_ref() {
             self.exchange.observe(data);
         }
         // With a content-length nobody polls behind the last frame; of a stream, the caller may not wait
         // for more than its last event.
-        if self.upstream.is_end_stream() || self.exchange.is_answer_complete() {
-            self.exchange.settle(End::Complete);
-        }
-        frame
+        self.upstream.is_end_stream() || self.exchange.is_answer_complete()
+    }
+
+    /// Reads on after the caller has left, up to the limit.
+    async fn drain(mut self, _place: Place) {
+        let reading = async {
+            while let Some(Ok(frame)) = poll_fn(|ctx| self.poll_frame(ctx)).await {
+                if self.observe(&frame) {
+                    break;
+                }
+            }
+        };
+        let in_time = timeout(Options::DRAIN_LIMIT, reading).await.is_ok();
+        let is_whole = in_time && self.exchange.is_answer_complete();
+        self.exchange.settle(if is_whole {
+            End::Drained
+        } else {
+            End::CallerGone
+        });
     }
 }
 
@@ -76,38 +116,81 @@ impl Body for Relay {
     type Data = Bytes;
     type Error = RelayError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        ctx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+    fn poll_frame(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Polled {
         let relay = self.get_mut();
         if let Some(error) = relay.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        let Poll::Ready(frame) = Pin::new(&mut relay.upstream).poll_frame(ctx) else {
-            ready!(relay.silence.poll_too_long(ctx));
-            relay.exchange.settle(End::UpstreamSilent);
-            return Poll::Ready(Some(Err(RelayError::Silent)));
+        let Some(flow) = &mut relay.flow else {
+            return Poll::Ready(None);
         };
-        relay.silence.broken();
-        Poll::Ready(match frame {
-            Some(Ok(frame)) => Some(Ok(relay.relayed(frame))),
-            Some(Err(error)) => {
-                relay.exchange.settle(End::UpstreamBroke);
-                return relay.break_off(RelayError::Broken(error), ctx);
+        Poll::Ready(match ready!(flow.poll_frame(ctx)) {
+            Some(Ok(frame)) => {
+                if flow.observe(&frame) {
+                    flow.exchange.settle(End::Complete);
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error @ RelayError::Silent)) => {
+                flow.exchange.settle(End::UpstreamSilent);
+                Some(Err(error))
+            }
+            Some(Err(error @ RelayError::Broken(_))) => {
+                flow.exchange.settle(End::UpstreamBroke);
+                return relay.break_off(error, ctx);
             }
             None => {
-                relay.exchange.settle(End::Complete);
+                flow.exchange.settle(End::Complete);
                 None
             }
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.upstream.is_end_stream()
+        self.flow
+            .as_ref()
+            .is_none_or(|flow| flow.upstream.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.upstream.size_hint()
+        self.flow
+            .as_ref()
+            .map_or_else(SizeHint::default, |flow| flow.upstream.size_hint())
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let Some(flow) = self
+            .flow
+            .take()
+            .filter(|flow| flow.exchange.is_to_be_drained())
+        else {
+            return;
+        };
+        let worker = Rc::clone(flow.exchange.worker());
+        if let Some(place) = Place::take(&worker) {
+            // Tracked: shutdown waits for it.
+            drop(worker.tasks.spawn_local(flow.drain(place)));
+        }
+    }
+}
+
+/// A place among the answers that are read on. There is none when the deadline of shutdown has passed.
+struct Place(Rc<Worker>);
+
+impl Place {
+    fn take(worker: &Rc<Worker>) -> Option<Self> {
+        let taken = worker.drained.get();
+        (taken < Options::MAX_DRAINED && !worker.cut_off.get()).then(|| {
+            worker.drained.set(taken + 1);
+            Self(Rc::clone(worker))
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.drained.set(self.0.drained.get().saturating_sub(1));
     }
 }

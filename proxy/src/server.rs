@@ -134,6 +134,8 @@ fn run(runtime: &tokio::runtime::Runtime, shared: Shared, listener: StdListener,
         bodies: shared.bodies,
         lane,
         metrics,
+        tasks: TaskTracker::new(),
+        drained: Cell::new(0),
         cut_off: Cell::new(false),
     });
     // What outlives the deadline is dropped with the set, and settled by being dropped.
@@ -156,7 +158,6 @@ async fn serve(
         worker,
         connections,
         stop: stop.clone(),
-        tasks: TaskTracker::new(),
     };
     loop {
         tokio::select! {
@@ -165,14 +166,12 @@ async fn serve(
         }
     }
     doorman.admit_queued(listener).await;
-    doorman.tasks.close();
-    if tokio::time::timeout(drain, doorman.tasks.wait())
-        .await
-        .is_err()
-    {
+    let tasks = &doorman.worker.tasks;
+    tasks.close();
+    if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
         doorman.worker.cut_off.set(true);
         tracing::warn!(
-            tasks = doorman.tasks.len(),
+            tasks = tasks.len(),
             "running answers were cut off at the drain deadline"
         );
     }
@@ -185,7 +184,6 @@ struct Doorman {
     worker: Rc<Worker>,
     connections: Arc<AtomicUsize>,
     stop: CancellationToken,
-    tasks: TaskTracker,
 }
 
 impl Doorman {
@@ -228,10 +226,10 @@ impl Doorman {
             address,
             seat,
             self.stop.clone(),
-            self.tasks.clone(),
+            self.worker.tasks.clone(),
         );
         // Tracked: shutdown waits for it.
-        drop(self.tasks.spawn_local(async move {
+        drop(self.worker.tasks.spawn_local(async move {
             serving.await;
             drop(place);
         }));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use domain::Clock;
 use ingest::Lane;
+use tokio_util::task::TaskTracker;
 
 use crate::Prices;
 use crate::body_budget::BodyBudget;
@@ -27,6 +28,10 @@ pub(crate) struct Worker {
     pub(crate) lane: Lane,
     pub(crate) upstream: Upstream,
     pub(crate) metrics: Metrics,
+    /// What shutdown waits for.
+    pub(crate) tasks: TaskTracker,
+    /// Answers that are read on without their callers.
+    pub(crate) drained: Cell<usize>,
     /// Set when the drain deadline has passed: what still runs is cut off.
     pub(crate) cut_off: Cell<bool>,
 }

@@ -18,6 +18,7 @@ const KEYS: &[&str] = &[
     "ingest.writers",
     "log.format",
     "log.level",
+    "metering.on_client_disconnect",
     "metrics.listen",
     "prices.file",
     "proxy.drain_seconds",
@@ -40,7 +41,6 @@ const KEYS: &[&str] = &[
 const RESERVED: &[&str] = &[
     "admin.tls",
     "database.read_url",
-    "metering.on_client_disconnect",
     "spool.dir",
     "spool.durability",
     "spool.keep",

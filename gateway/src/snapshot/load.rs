@@ -18,7 +18,8 @@ const KEYS: &str = "\
                 ELSE (extract(epoch FROM k.expires_at) * 1000000)::bigint END AS expires_micros, \
            k.allowed_ips::text[] AS allowed_ips, k.scopes, \
            p.status = 'active' AND p.deleted_at IS NULL AS project_active, \
-           o.status = 'active' AND o.deleted_at IS NULL AS organization_active, o.slug \
+           o.status = 'active' AND o.deleted_at IS NULL AS organization_active, o.slug, \
+           p.settings ->> 'on_client_disconnect' AS on_client_disconnect \
     FROM api_keys k JOIN projects p ON p.id = k.project_id JOIN organizations o ON o.id = p.org_id";
 
 /// Tells two states of a row apart. Being used changes nothing that is in it.
@@ -165,6 +166,9 @@ fn key(
             row.try_get("organization_active")?,
         ),
         target: targets.of(kind, &slug),
+        on_client_disconnect: row
+            .try_get::<_, Option<String>>("on_client_disconnect")?
+            .and_then(|text| text.parse().ok()),
     };
     Ok(Some((hash, record)))
 }

@@ -20,7 +20,7 @@ pub(super) struct Fields {
     pub(super) usage: Figures,
     pub(super) stop_reason: Option<String>,
     pub(super) error: ApiError,
-    pub(super) is_fallback_block: bool,
+    pub(super) block: Option<Block>,
     pub(super) fallback_model: Option<String>,
     /// Characters in the texts of a delta.
     pub(super) text_chars: u64,
@@ -40,6 +40,25 @@ pub(super) enum Figures {
     Object(Map<String, Value>),
     /// It is too large, or no object.
     Unreadable,
+}
+
+/// A block of content that means something to the meter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Block {
+    /// Another model goes on.
+    Fallback,
+    /// A tool is called: the caller's own, the API's or an MCP server's.
+    ToolCall,
+}
+
+impl Block {
+    fn named(name: &[u8]) -> Option<Self> {
+        match name {
+            b"fallback" => Some(Self::Fallback),
+            b"tool_use" | b"server_tool_use" | b"mcp_tool_use" => Some(Self::ToolCall),
+            _ => None,
+        }
+    }
 }
 
 /// What an answer or event is, as far as it matters.
@@ -98,8 +117,9 @@ impl Fields {
                 self.error.message = json.and_then(|json| quote::text(json, MESSAGE_LIMIT));
             }
             Field::BlockType => {
-                self.is_fallback_block =
-                    json.and_then(quote::bytes).as_deref() == Some(b"fallback");
+                self.block = json
+                    .and_then(quote::bytes)
+                    .and_then(|name| Block::named(&name));
             }
             Field::FallbackModel => self.fallback_model = name(),
         }
