@@ -2,6 +2,7 @@
 
 mod breaks;
 mod callers;
+mod drain;
 mod figures;
 mod pace;
 
