@@ -98,6 +98,8 @@ fn events(rows: usize, age: Duration) -> Vec<UsageEvent> {
                 .clone(),
         },
         cost: domain::Cost::default(),
+        mcp_calls: Vec::new(),
+        more_mcp_calls: 0,
         quality: UsageQuality::Exact,
         latency_ms: 2_000,
         time_to_first_token_ms: Some(300),
@@ -115,7 +117,7 @@ fn write(path: PathBuf, events: &[UsageEvent]) -> PathBuf {
     for event in events {
         batch.push(event);
     }
-    std::fs::write(&path, batch.into_data()).unwrap();
+    std::fs::write(&path, batch.into_data().events).unwrap();
     path
 }
 

@@ -1,6 +1,8 @@
 //! The usage event: what is stored of one request, for good.
 
-use crate::{ApiKeyId, Cost, Endpoint, OrgId, ProjectId, RequestId, Timestamp, Usage, UserId};
+use crate::{
+    ApiKeyId, Cost, Endpoint, McpServerId, OrgId, ProjectId, RequestId, Timestamp, Usage, UserId,
+};
 
 /// One row of `usage_events`.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,8 +39,56 @@ pub struct UsageEvent {
     pub endpoint: Endpoint,
     /// The upstream's `request-id`.
     pub upstream_request_id: Option<String>,
+    /// The MCP tools it calls, each a row of `mcp_usage`.
+    pub mcp_calls: Vec<McpCall>,
+    /// How many more there are than those.
+    pub more_mcp_calls: u64,
     /// Made with a test key: at no cost, outside aggregates and budgets.
     pub test: bool,
+}
+
+/// One row of `mcp_usage`: a call of an MCP server's tool that an answer shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct McpCall {
+    /// Its own id.
+    pub id: RequestId,
+    /// The server, if the project has registered one of that name.
+    pub server_id: Option<McpServerId>,
+    /// The server as the request, or the tool's name, has it.
+    pub server_name: String,
+    /// The tool, without its server.
+    pub tool_name: String,
+    /// What came of it.
+    pub status: McpStatus,
+    /// The input, in bytes of JSON.
+    pub input_bytes: u64,
+    /// The result, in bytes of JSON, where the answer has it.
+    pub output_bytes: Option<u64>,
+    /// The API's id of the call, by which a later request may answer it.
+    pub tool_use_id: String,
+}
+
+/// `mcp_usage.status`, as far as answers tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum McpStatus {
+    /// The API called the tool, and it answered.
+    Success,
+    /// The API called the tool, and it failed.
+    Error,
+    /// Somebody was asked to call the tool; what came of it isn't in this answer.
+    Requested,
+}
+
+impl McpStatus {
+    /// The stored word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Error => "error",
+            Self::Requested => "requested",
+        }
+    }
 }
 
 /// `usage_events.event_type`, as far as requests make it.

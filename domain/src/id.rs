@@ -37,6 +37,10 @@ id!(
     ApiKeyId
 );
 id!(
+    /// `mcp_servers.id`.
+    McpServerId
+);
+id!(
     /// The gateway's own id of one request: a UUIDv7, `usage_events.request_id`, and the value of the
     /// header `x-mindweave-request-id`.
     RequestId

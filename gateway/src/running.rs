@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingest::{Database, Ingest, Unstored};
-use proxy::{DataPlane, KeyIndex, Prices, Resources, Target, UpstreamOptions};
+use proxy::{DataPlane, KeyIndex, McpRegistry, Prices, Resources, Target, UpstreamOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -73,9 +73,11 @@ impl Running {
 
         let targets = targets(config, &stop, &tasks).await?;
         let keys = Arc::new(KeyIndex::default());
+        let mcp_servers = Arc::new(McpRegistry::default());
         let (snapshot, state) = Snapshot::new(
             database.clone(),
             Arc::clone(&keys),
+            Arc::clone(&mcp_servers),
             targets,
             Arc::clone(&clock),
             tasks.clone(),
@@ -96,6 +98,7 @@ impl Running {
         let resources = Resources {
             keys,
             prices,
+            mcp_servers,
             spending: Arc::default(),
             clock: Arc::clone(&clock),
         };

@@ -1,4 +1,4 @@
-//! The keys in memory, kept like those in the database.
+//! The keys in memory, kept like those in the database, and the MCP servers with them.
 //!
 //! Guarantees: at start all keys are loaded before the gateway is ready; a committed change counts as soon as
 //! its notification arrives; a lost notification is made up for by the next poll. While the database is
@@ -16,7 +16,7 @@ use std::time::Duration;
 use domain::{ApiKeyId, Clock, KeyHash, OrgId, ProjectId};
 use ingest::{Database, DatabaseError};
 use metrics::gauge;
-use proxy::KeyIndex;
+use proxy::{KeyIndex, McpRegistry};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_postgres::{AsyncMessage, Client};
@@ -41,6 +41,9 @@ const CHANGES_WAITING: usize = 1_024;
 pub(crate) struct Snapshot {
     database: Database,
     index: Arc<KeyIndex>,
+    mcp_servers: Arc<McpRegistry>,
+    /// Of the MCP servers in memory.
+    mcp_fingerprint: Option<Fingerprint>,
     targets: Targets,
     known: HashMap<ApiKeyId, Known>,
     state: Arc<SnapshotState>,
@@ -72,6 +75,7 @@ impl Snapshot {
     pub(crate) fn new(
         database: Database,
         index: Arc<KeyIndex>,
+        mcp_servers: Arc<McpRegistry>,
         targets: Targets,
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
@@ -80,6 +84,8 @@ impl Snapshot {
         let snapshot = Self {
             database,
             index,
+            mcp_servers,
+            mcp_fingerprint: None,
             targets,
             known: HashMap::new(),
             state: Arc::clone(&state),
@@ -136,6 +142,7 @@ impl Snapshot {
         // Listening begins before loading, so that no change falls between the two.
         answered(client.batch_execute("LISTEN mindweave")).await?;
         self.reload(&client, &Scope::All).await?;
+        self.compare_mcp_servers(&client).await?;
         (*backoff, *failing) = (FIRST_BACKOFF, false);
         tracing::info!(keys = self.index.len(), "keys loaded");
 
@@ -152,6 +159,9 @@ impl Snapshot {
                     for scope in scopes {
                         self.reload(&client, &scope).await?;
                     }
+                    if all || Change::has_mcp_servers(&changes) {
+                        self.compare_mcp_servers(&client).await?;
+                    }
                 }
                 _ = polls.tick() => self.poll(&client).await?,
             }
@@ -163,7 +173,20 @@ impl Snapshot {
         if answered(load::fingerprint(client)).await? != self.fingerprint() {
             self.reload(client, &Scope::All).await?;
         }
+        self.compare_mcp_servers(client).await?;
         self.verified();
+        Ok(())
+    }
+
+    /// Loads the MCP servers if they aren't those in memory: there are few, and they change seldom.
+    async fn compare_mcp_servers(&mut self, client: &Client) -> Result<(), SnapshotError> {
+        // Before loading: a change in between is found by the next look.
+        let now = answered(load::mcp_fingerprint(client)).await?;
+        if self.mcp_fingerprint != Some(now) {
+            let servers = answered(load::mcp_servers(client)).await?;
+            self.mcp_servers.store(Arc::new(servers));
+            self.mcp_fingerprint = Some(now);
+        }
         Ok(())
     }
 

@@ -17,8 +17,10 @@
 mod batch;
 mod capacity;
 mod database;
+mod field;
 mod flusher;
 mod lane;
+mod mcp_row;
 mod metrics;
 mod numeric;
 mod row;

@@ -7,6 +7,9 @@ use bytes::{BufMut, BytesMut};
 use domain::{Basis, UsageEvent};
 use serde_json::{Map, Value, json};
 
+use crate::field::{
+    put_count, put_field, put_jsonb, put_null, put_optional, put_optional_text, put_text,
+};
 use crate::numeric;
 
 /// The statement whose data [`encode`] writes; its columns are in the order of the encoding.
@@ -81,6 +84,9 @@ fn metadata(event: &UsageEvent) -> Value {
     if let Some(id) = &event.upstream_request_id {
         metadata.insert("upstream_request_id".to_owned(), json!(id));
     }
+    if event.more_mcp_calls > 0 {
+        metadata.insert("more_mcp_calls".to_owned(), json!(event.more_mcp_calls));
+    }
     if event.test {
         metadata.insert("test".to_owned(), json!(true));
     }
@@ -95,77 +101,4 @@ fn metadata(event: &UsageEvent) -> Value {
         metadata.insert("usage".to_owned(), Value::Object(event.usage.raw.clone()));
     }
     Value::Object(metadata)
-}
-
-fn put_length(row: &mut BytesMut, length: usize) {
-    // A row's texts are cut and its usage object bounded, far below 2 GiB.
-    row.put_i32(i32::try_from(length).unwrap_or(i32::MAX));
-}
-
-fn put_field(row: &mut BytesMut, value: &[u8]) {
-    put_length(row, value.len());
-    row.put_slice(value);
-}
-
-fn put_null(row: &mut BytesMut) {
-    row.put_i32(-1);
-}
-
-fn put_optional(row: &mut BytesMut, value: Option<&[u8; 16]>) {
-    match value {
-        Some(value) => put_field(row, value),
-        None => put_null(row),
-    }
-}
-
-fn put_count(row: &mut BytesMut, count: u64) {
-    put_field(row, &i32::try_from(count).unwrap_or(i32::MAX).to_be_bytes());
-}
-
-fn put_optional_text(row: &mut BytesMut, text: Option<&str>, max_chars: usize) {
-    match text {
-        Some(text) => put_text(row, text, max_chars),
-        None => put_null(row),
-    }
-}
-
-fn put_text(row: &mut BytesMut, text: &str, max_chars: usize) {
-    let clean = text.len() <= max_chars && !text.as_bytes().contains(&0);
-    if clean {
-        put_field(row, text.as_bytes());
-    } else {
-        let text: String = text
-            .chars()
-            .take(max_chars)
-            .map(|c| if c == '\0' { '\u{fffd}' } else { c })
-            .collect();
-        put_field(row, text.as_bytes());
-    }
-}
-
-fn put_jsonb(row: &mut BytesMut, value: &Value) {
-    const JSONB_VERSION: u8 = 1;
-    let text = value.to_string();
-    // jsonb refuses U+0000; serde_json writes it as this escape and no other way.
-    let text = if text.contains("\\u0000") {
-        without_nul_escapes(value).to_string()
-    } else {
-        text
-    };
-    put_length(row, text.len() + 1);
-    row.put_u8(JSONB_VERSION);
-    row.put_slice(text.as_bytes());
-}
-
-fn without_nul_escapes(value: &Value) -> Value {
-    let clean = |text: &str| text.replace('\0', "\u{fffd}");
-    match value {
-        Value::String(text) => Value::String(clean(text)),
-        Value::Array(items) => items.iter().map(without_nul_escapes).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(key, value)| (clean(key), without_nul_escapes(value)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-    }
 }

@@ -11,13 +11,14 @@ use bytes::Bytes;
 use domain::{Clock, error_chain};
 use futures_util::SinkExt;
 use tokio::sync::{Mutex, mpsc};
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, Statement, Transaction};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, BatchData};
 use crate::capacity::Capacity;
 use crate::database::{Database, DatabaseError};
+use crate::mcp_row::MCP_COPY_STATEMENT;
 use crate::metrics::WriterMetrics;
 use crate::row::COPY_STATEMENT;
 
@@ -47,6 +48,7 @@ pub(crate) struct Writer {
 struct Connection {
     client: Client,
     copy: Statement,
+    copy_mcp_calls: Statement,
     advance: Statement,
 }
 
@@ -96,7 +98,7 @@ impl Writer {
     }
 
     /// Stores one batch, however long the database is away.
-    async fn store(&mut self, data: Bytes, rows: usize) {
+    async fn store(&mut self, data: BatchData, rows: usize) {
         let mut backoff = FIRST_BACKOFF;
         let mut failing = false;
         let rows_i64 = i64::try_from(rows).unwrap_or(i64::MAX);
@@ -121,7 +123,7 @@ impl Writer {
         }
     }
 
-    async fn attempt(&mut self, data: &Bytes, rows: i64) -> Result<(), StoreError> {
+    async fn attempt(&mut self, data: &BatchData, rows: i64) -> Result<(), StoreError> {
         let (before, after) = (self.stored, self.stored + rows);
         let fresh = self.connection.is_none();
         let connection = match &mut self.connection {
@@ -209,12 +211,14 @@ impl Connection {
         ))
         .await?;
         let copy = step(client.prepare(COPY_STATEMENT)).await?;
+        let copy_mcp_calls = step(client.prepare(MCP_COPY_STATEMENT)).await?;
         let advance =
             "UPDATE ingest_cursor SET seq = $3, updated_at = now() WHERE stream = $1 AND seq = $2";
         let advance = step(client.prepare(advance)).await?;
         Ok(Self {
             client,
             copy,
+            copy_mcp_calls,
             advance,
         })
     }
@@ -229,19 +233,16 @@ impl Connection {
 
     async fn copy(
         &mut self,
-        data: &Bytes,
+        data: &BatchData,
         stream: Uuid,
         before: i64,
         after: i64,
     ) -> Result<(), StoreError> {
         let transaction = step(self.client.transaction()).await?;
-        let sink = step(transaction.copy_in(&self.copy)).await?;
-        let mut sink = std::pin::pin!(sink);
-        for start in (0..data.len()).step_by(SLICE_BYTES) {
-            let slice = data.slice(start..data.len().min(start + SLICE_BYTES));
-            step(sink.send(slice)).await?;
+        copy_in(&transaction, &self.copy, &data.events).await?;
+        if let Some(calls) = &data.mcp_calls {
+            copy_in(&transaction, &self.copy_mcp_calls, calls).await?;
         }
-        step(sink.finish()).await?;
         let moved = step(transaction.execute(&self.advance, &[&stream, &before, &after])).await?;
         if moved != 1 {
             // Dropped, the transaction rolls back; the next attempt asks where the cursor is.
@@ -249,6 +250,21 @@ impl Connection {
         }
         step(transaction.commit()).await
     }
+}
+
+async fn copy_in(
+    transaction: &Transaction<'_>,
+    statement: &Statement,
+    data: &Bytes,
+) -> Result<(), StoreError> {
+    let sink = step(transaction.copy_in(statement)).await?;
+    let mut sink = std::pin::pin!(sink);
+    for start in (0..data.len()).step_by(SLICE_BYTES) {
+        let slice = data.slice(start..data.len().min(start + SLICE_BYTES));
+        step(sink.send(slice)).await?;
+    }
+    step(sink.finish()).await?;
+    Ok(())
 }
 
 /// One exchange with the server, which may take its time but not for ever.

@@ -55,6 +55,8 @@ fn event() -> UsageEvent {
             raw: json!({ "input_tokens": 1 }).as_object().unwrap().clone(),
         },
         cost: domain::Cost::default(),
+        mcp_calls: Vec::new(),
+        more_mcp_calls: 0,
         quality: UsageQuality::Exact,
         latency_ms: 7,
         time_to_first_token_ms: Some(8),

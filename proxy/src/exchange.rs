@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::pricing::{Charge, Free};
-use domain::{Basis, Endpoint, EventType, KeyKind, RequestId, Timestamp, Usage, UsageEvent};
+use domain::{
+    Basis, Endpoint, EventType, KeyKind, McpCall, ProjectId, RequestId, Timestamp, UsageEvent,
+};
 use ingest::Slot;
 
 use crate::ended::{End, Ended, Head};
 use crate::inspect::Inspected;
 use crate::keys::{KeyRecord, OnClientDisconnect};
-use crate::meter::{Meter, Reading};
+use crate::meter::{Call, Meter, Reading};
 use crate::metrics::Counted;
 use crate::worker::Worker;
 
@@ -195,10 +197,17 @@ impl Exchange {
             () if refused => Some(Free::Refusal),
             () => None,
         };
-        let (answering_model, usage) = ended.reading.map_or((None, Usage::default()), |reading| {
-            (reading.model, reading.usage)
-        });
-        let model = answering_model.unwrap_or(admission.model);
+        let read = |reading: Reading| {
+            (
+                reading.model,
+                reading.usage,
+                reading.calls,
+                reading.more_calls,
+            )
+        };
+        let (model, usage, calls, more_mcp_calls) = ended.reading.map(read).unwrap_or_default();
+        let model = model.unwrap_or(admission.model);
+        let mcp_calls = self.mcp_calls(admission.key.project_id, calls);
         let cost = self.worker.prices.load().price(&Charge {
             model: &model,
             usage: &usage,
@@ -233,8 +242,21 @@ impl Exchange {
             outcome,
             endpoint: self.endpoint.unwrap_or(Endpoint::Other),
             upstream_request_id: ended.head.upstream_request_id,
+            mcp_calls,
+            more_mcp_calls,
             test,
         });
+    }
+
+    fn mcp_calls(&self, project_id: ProjectId, calls: Vec<Call>) -> Vec<McpCall> {
+        if calls.is_empty() {
+            return Vec::new();
+        }
+        let servers = self.worker.mcp_servers.load();
+        let calls = calls.into_iter();
+        calls
+            .map(|call| servers.recorded(project_id, call))
+            .collect()
     }
 
     /// The gateway's own part of the time, once the head of the answer leaves.

@@ -27,6 +27,7 @@ mod headers;
 mod inspect;
 mod keys;
 mod listener;
+mod mcp;
 mod meter;
 mod metrics;
 mod ops;
@@ -49,6 +50,7 @@ pub use inspect::{InspectError, Inspected, inspect};
 pub use keys::{
     AllowedIps, KeyIndex, KeyRecord, KeyStatus, OnClientDisconnect, Scopes, TenantState,
 };
+pub use mcp::{McpRegistry, McpServers};
 pub use ops::{OpsSource, serve as serve_ops};
 pub use options::Options;
 pub use server::{DataPlane, Resources};

@@ -14,6 +14,7 @@
 //! - a message that broke off before its figures is estimated: a stream from the input that
 //!   `message_start` named and the text that passed, JSON at zero.
 
+mod calls;
 mod fields;
 mod find;
 mod json;
@@ -30,6 +31,9 @@ use std::time::Duration;
 
 use domain::{Usage, UsageQuality};
 
+pub(crate) use self::calls::Call;
+#[cfg(test)]
+pub(crate) use self::calls::CallResult;
 use self::json::JsonAnswer;
 use self::stream::StreamedAnswer;
 use crate::coding::Decoder;
@@ -47,6 +51,10 @@ pub(crate) struct Reading {
     pub(crate) stop_reason: Option<String>,
     /// Whether the message had any content.
     pub(crate) has_content: bool,
+    /// The MCP tools it calls.
+    pub(crate) calls: Vec<Call>,
+    /// How many more of those there are than are kept.
+    pub(crate) more_calls: u64,
     /// When a stream's first content passed, since the request began.
     pub(crate) first_content_at: Option<Duration>,
     /// The error it reports: an envelope, or an event in the middle of a stream.

@@ -21,6 +21,7 @@ use crate::body_budget::BodyBudget;
 use crate::connection::{self, Seat};
 use crate::keys::KeyIndex;
 use crate::listener;
+use crate::mcp::McpRegistry;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::spending::Spending;
@@ -39,6 +40,8 @@ pub struct Resources {
     pub keys: Arc<KeyIndex>,
     /// What usage costs.
     pub prices: Arc<Prices>,
+    /// What MCP servers there are.
+    pub mcp_servers: Arc<McpRegistry>,
     /// What was spent, for the metrics.
     pub spending: Arc<Spending>,
     /// The present.
@@ -129,6 +132,7 @@ fn run(runtime: &tokio::runtime::Runtime, shared: Shared, listener: StdListener,
         options: shared.options,
         keys: shared.resources.keys,
         prices: shared.resources.prices,
+        mcp_servers: shared.resources.mcp_servers,
         spending: shared.resources.spending,
         clock: shared.resources.clock,
         bodies: shared.bodies,

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::Prices;
 use crate::body_budget::BodyBudget;
 use crate::keys::KeyIndex;
+use crate::mcp::McpRegistry;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::spending::Spending;
@@ -22,6 +23,7 @@ pub(crate) struct Worker {
     pub(crate) options: Arc<Options>,
     pub(crate) keys: Arc<KeyIndex>,
     pub(crate) prices: Arc<Prices>,
+    pub(crate) mcp_servers: Arc<McpRegistry>,
     pub(crate) spending: Arc<Spending>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) bodies: Arc<BodyBudget>,

@@ -20,6 +20,11 @@ impl Change {
         serde_json::from_str(payload).ok()
     }
 
+    /// Whether an MCP server is among what has changed.
+    pub(super) fn has_mcp_servers(changes: &[Self]) -> bool {
+        changes.iter().any(|change| change.table == "mcp_servers")
+    }
+
     /// A change with all others that already wait.
     pub(super) fn gather(first: Self, waiting: &mut mpsc::Receiver<Self>) -> Vec<Self> {
         std::iter::once(first)

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use domain::{ApiKeyId, KeyHash, KeyKind, OrgId, ProjectId, Timestamp, UserId};
+use domain::{ApiKeyId, KeyHash, KeyKind, McpServerId, OrgId, ProjectId, Timestamp, UserId};
 use ipnet::IpNet;
-use proxy::{AllowedIps, KeyRecord, KeyStatus, Scopes, Target, TenantState};
+use proxy::{AllowedIps, KeyRecord, KeyStatus, McpServers, Scopes, Target, TenantState};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
@@ -24,6 +24,9 @@ const KEYS: &str = "\
 
 /// Tells two states of a row apart. Being used changes nothing that is in it.
 const ROW_HASH: &str = "hashtextextended(keys::text, 0)";
+
+/// Servers that nobody has deleted, whatever their approval: a call is told by its name.
+const MCP_SERVERS: &str = "SELECT id, project_id, name FROM mcp_servers WHERE deleted_at IS NULL";
 
 /// Which keys to load.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,6 +111,28 @@ pub(super) async fn keys(
 /// The fingerprint of all keys, computed where they are.
 pub(super) async fn fingerprint(client: &Client) -> Result<Fingerprint, tokio_postgres::Error> {
     let query = format!("SELECT count(*), coalesce(bit_xor({ROW_HASH}), 0) FROM ({KEYS}) AS keys");
+    let row = client.query_one(&query, &[]).await?;
+    Ok(Fingerprint {
+        rows: row.try_get(0)?,
+        hash: row.try_get(1)?,
+    })
+}
+
+/// Loads the MCP servers of all projects.
+pub(super) async fn mcp_servers(client: &Client) -> Result<McpServers, tokio_postgres::Error> {
+    let mut servers = McpServers::default();
+    for row in client.query(MCP_SERVERS, &[]).await? {
+        let (id, project_id) = (McpServerId(row.try_get(0)?), ProjectId(row.try_get(1)?));
+        servers.add(project_id, id, row.try_get(2)?);
+    }
+    Ok(servers)
+}
+
+/// Their fingerprint, computed where they are.
+pub(super) async fn mcp_fingerprint(client: &Client) -> Result<Fingerprint, tokio_postgres::Error> {
+    let query = format!(
+        "SELECT count(*), coalesce(bit_xor(hashtextextended(servers::text, 0)), 0) FROM ({MCP_SERVERS}) AS servers"
+    );
     let row = client.query_one(&query, &[]).await?;
     Ok(Fingerprint {
         rows: row.try_get(0)?,

@@ -4,6 +4,7 @@ mod breaks;
 mod callers;
 mod drain;
 mod figures;
+mod mcp;
 mod pace;
 
 use bytes::Bytes;

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::ApiError;
+use super::calls::{Block, BlockKind, Calls};
 use super::quote;
-use super::shape::Field;
+use super::shape::{Field, Sized};
 
 /// Bytes kept of a model, a type or a code.
 const NAME_LIMIT: usize = 256;
@@ -20,16 +21,17 @@ pub(super) struct Fields {
     pub(super) usage: Figures,
     pub(super) stop_reason: Option<String>,
     pub(super) error: ApiError,
-    pub(super) block: Option<Block>,
-    pub(super) fallback_model: Option<String>,
+    /// The block of content that is coming in.
+    pub(super) block: Block,
+    /// Blocks of an answer in one piece that have come in.
+    pub(super) blocks: u64,
+    /// What tools they call.
+    pub(super) calls: Calls,
     /// Characters in the texts of a delta.
     pub(super) text_chars: u64,
-    /// Bytes of `content` other than blanks, as far as they were counted.
-    content_bytes: usize,
+    /// And the bytes of those.
+    pub(super) text_bytes: u64,
 }
-
-/// `[]`
-const EMPTY_ARRAY_BYTES: usize = 2;
 
 /// What a `usage` member held.
 #[derive(Debug, Default)]
@@ -40,25 +42,6 @@ pub(super) enum Figures {
     Object(Map<String, Value>),
     /// It is too large, or no object.
     Unreadable,
-}
-
-/// A block of content that means something to the meter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Block {
-    /// Another model goes on.
-    Fallback,
-    /// A tool is called: the caller's own, the API's or an MCP server's.
-    ToolCall,
-}
-
-impl Block {
-    fn named(name: &[u8]) -> Option<Self> {
-        match name {
-            b"fallback" => Some(Self::Fallback),
-            b"tool_use" | b"server_tool_use" | b"mcp_tool_use" => Some(Self::ToolCall),
-            _ => None,
-        }
-    }
 }
 
 /// What an answer or event is, as far as it matters.
@@ -90,17 +73,18 @@ impl Kind {
 }
 
 impl Fields {
-    /// Looks at a part of `content`, as long as it could still be empty.
-    pub(super) fn weigh(&mut self, part: &[u8]) {
-        if !self.has_content() {
-            let bytes = part.iter().filter(|byte| !byte.is_ascii_whitespace());
-            self.content_bytes += bytes.take(EMPTY_ARRAY_BYTES + 1).count();
-        }
+    /// A block of an answer in one piece has come in whole.
+    pub(super) fn end_block(&mut self) {
+        self.blocks += 1;
+        self.calls.take_block(std::mem::take(&mut self.block));
     }
 
-    /// Whether `content` is neither missing nor empty.
-    pub(super) fn has_content(&self) -> bool {
-        self.content_bytes > EMPTY_ARRAY_BYTES
+    /// Adds to the size of a value.
+    pub(super) fn weigh(&mut self, sized: Sized, bytes: usize) {
+        *match sized {
+            Sized::Input => &mut self.block.input_bytes,
+            Sized::Content => &mut self.block.content_bytes,
+        } += bytes as u64;
     }
 
     /// Sets a field to its value, in JSON; `None` if it was too large to be kept.
@@ -117,11 +101,16 @@ impl Fields {
                 self.error.message = json.and_then(|json| quote::text(json, MESSAGE_LIMIT));
             }
             Field::BlockType => {
-                self.block = json
+                self.block.kind = json
                     .and_then(quote::bytes)
-                    .and_then(|name| Block::named(&name));
+                    .map_or(BlockKind::Other, |name| BlockKind::named(&name));
             }
-            Field::FallbackModel => self.fallback_model = name(),
+            Field::BlockId => self.block.id = name(),
+            Field::BlockName => self.block.name = name(),
+            Field::ServerName => self.block.server_name = name(),
+            Field::ToolUseId => self.block.tool_use_id = name(),
+            Field::IsError => self.block.is_error = json == Some(b"true"),
+            Field::FallbackModel => self.block.fallback_model = name(),
         }
     }
 }

@@ -16,12 +16,19 @@ use super::skip::Skip;
 #[derive(Debug)]
 pub(super) struct Finder {
     shape: Shape,
-    /// The shapes of the objects entered, innermost last.
-    entered: Vec<Shape>,
+    /// The objects and arrays entered, innermost last.
+    entered: Vec<Level>,
     place: Place,
     skip: Skip,
     length: TextLength,
     kept: Kept,
+}
+
+/// An object with its members, or an array of such objects.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    shape: Shape,
+    is_array: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +39,8 @@ enum Place {
     /// In an entered object, before a key or the end.
     Key,
     InKey,
+    /// In an entered array, before an element or the end.
+    Element,
     /// Behind the whole value.
     Ended,
     /// Where JSON would go on otherwise.
@@ -72,7 +81,8 @@ impl Finder {
                 Place::Value(plan) => self.value(plan, bytes),
                 Place::InValue(Plan::Measure) => self.in_text(bytes, fields),
                 Place::InValue(plan) => self.in_value(plan, bytes, fields),
-                Place::Key => self.key(bytes),
+                Place::Key => self.key(bytes, fields),
+                Place::Element => self.element(bytes),
                 Place::InKey => self.in_key(bytes),
                 Place::Ended | Place::Lost => return,
             };
@@ -86,8 +96,11 @@ impl Finder {
         };
         match (plan, first) {
             (Plan::Enter(shape), b'{') => {
-                self.entered.push(shape);
-                self.place = Place::Key;
+                self.enter(shape, false);
+                inside
+            }
+            (Plan::Each(shape), b'[') => {
+                self.enter(shape, true);
                 inside
             }
             (Plan::Measure, b'"') => {
@@ -100,14 +113,40 @@ impl Finder {
                 self.place = Place::Lost;
                 bytes
             }
-            (Plan::Keep(_) | Plan::Weigh, _) => self.begin(Place::InValue(plan), bytes),
-            (Plan::Enter(_) | Plan::Measure | Plan::Pass, _) => {
+            (Plan::Keep(_) | Plan::Weigh(_), _) => self.begin(Place::InValue(plan), bytes),
+            (Plan::Enter(_) | Plan::Each(_) | Plan::Measure | Plan::Pass, _) => {
                 self.begin(Place::InValue(Plan::Pass), bytes)
             }
         }
     }
 
-    fn key<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    fn enter(&mut self, shape: Shape, is_array: bool) {
+        self.entered.push(Level { shape, is_array });
+        self.place = self.behind_value();
+    }
+
+    fn element<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let bytes = behind(b',', bytes);
+        match bytes.split_first() {
+            Some((b']', outside)) => {
+                self.entered.pop();
+                self.place = self.behind_value();
+                outside
+            }
+            Some((b'{', inside)) => {
+                let shape = self
+                    .entered
+                    .last()
+                    .map_or(Shape::default(), |level| level.shape);
+                self.enter(shape, false);
+                inside
+            }
+            Some(_) => self.begin(Place::InValue(Plan::Pass), bytes),
+            None => bytes,
+        }
+    }
+
+    fn key<'a>(&mut self, bytes: &'a [u8], fields: &mut Fields) -> &'a [u8] {
         let bytes = behind(b',', bytes);
         match bytes.split_first() {
             Some((b'"', _)) => match quote::leading(bytes) {
@@ -120,6 +159,9 @@ impl Finder {
             Some((b'}', outside)) => {
                 self.entered.pop();
                 self.place = self.behind_value();
+                if matches!(self.place, Place::Element) {
+                    fields.end_block();
+                }
                 outside
             }
             Some(_) => {
@@ -158,8 +200,8 @@ impl Finder {
         match plan {
             Plan::Keep(field) if part.ended => fields.set(field, self.kept.whole(part.taken)),
             Plan::Keep(_) => self.kept.push(part.taken),
-            Plan::Weigh => fields.weigh(part.taken),
-            Plan::Pass | Plan::Measure | Plan::Enter(_) => {}
+            Plan::Weigh(sized) => fields.weigh(sized, part.taken.len()),
+            Plan::Pass | Plan::Measure | Plan::Enter(_) | Plan::Each(_) => {}
         }
         if part.ended {
             self.place = self.behind_value();
@@ -172,23 +214,27 @@ impl Finder {
             return &[];
         };
         fields.text_chars += self.length.chars();
+        fields.text_bytes += self.length.bytes();
         self.place = self.behind_value();
         rest
     }
 
     /// What to do with the value of this key of the innermost object.
     fn plan_of(&self, key: &[u8]) -> Plan {
-        let shape = self.entered.last().copied().unwrap_or_default();
+        let shape = self
+            .entered
+            .last()
+            .map_or(Shape::default(), |level| level.shape);
         let member = quote::bytes(key)
             .and_then(|key| shape.iter().find(|(name, _)| name.as_bytes() == &*key));
         member.map_or(Plan::Pass, |(_, plan)| *plan)
     }
 
     fn behind_value(&self) -> Place {
-        if self.entered.is_empty() {
-            Place::Ended
-        } else {
-            Place::Key
+        match self.entered.last() {
+            None => Place::Ended,
+            Some(level) if level.is_array => Place::Element,
+            Some(_) => Place::Key,
         }
     }
 }

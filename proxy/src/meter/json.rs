@@ -33,10 +33,11 @@ impl JsonAnswer {
         self.finder.is_ended()
     }
 
-    pub(super) fn finish(self) -> Reading {
+    pub(super) fn finish(mut self) -> Reading {
         let complete = self.finder.is_ended();
         let is_error = is_error(&self.fields);
-        let has_content = self.fields.has_content();
+        let has_content = self.fields.blocks > 0;
+        let (calls, more_calls) = std::mem::take(&mut self.fields.calls).finish();
         let (usage, quality) = match self.consumption() {
             Consumption::Nothing => (Usage::default(), UsageQuality::Exact),
             Consumption::Unknown => (Usage::default(), UsageQuality::Estimated),
@@ -48,6 +49,8 @@ impl JsonAnswer {
             quality,
             stop_reason: self.fields.stop_reason,
             has_content,
+            calls,
+            more_calls,
             first_content_at: None,
             error: is_error.then_some(self.fields.error),
             complete,

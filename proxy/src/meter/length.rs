@@ -1,7 +1,7 @@
 //! How long a JSON string's text is, without decoding it.
 //!
-//! Guarantees: counts characters, an escape as one (a surrogate pair as two), in bytes that are cut
-//! anywhere; allocates nothing.
+//! Guarantees: counts characters, an escape as one (a surrogate pair as two), and the bytes they have in UTF-8, in bytes
+//! that are cut anywhere; allocates nothing.
 
 use memchr::memchr2;
 
@@ -9,6 +9,7 @@ use memchr::memchr2;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TextLength {
     chars: u64,
+    bytes: u64,
     escape: Escape,
 }
 
@@ -18,8 +19,8 @@ enum Escape {
     No,
     /// Behind the backslash.
     Begun,
-    /// In `\uXXXX`, with this many digits to come.
-    Digits(u8),
+    /// In `\uXXXX`, with so many digits to come, and what they said so far.
+    Digits { left: u8, code: u16 },
 }
 
 impl TextLength {
@@ -28,18 +29,28 @@ impl TextLength {
         self.chars
     }
 
+    /// Bytes in UTF-8, of what was counted so far.
+    pub(super) fn bytes(self) -> u64 {
+        self.bytes
+    }
+
+    fn take(&mut self, text: &[u8]) {
+        self.chars += characters(text);
+        self.bytes += text.len() as u64;
+    }
+
     /// Counts the string's next bytes; `Some` of what follows the closing quote, once it has come.
     pub(super) fn advance<'a>(&mut self, mut bytes: &'a [u8]) -> Option<&'a [u8]> {
         while let Some((first, behind_first)) = bytes.split_first() {
             match self.escape {
                 Escape::No => match memchr2(b'"', b'\\', bytes) {
                     None => {
-                        self.chars += characters(bytes);
+                        self.take(bytes);
                         return None;
                     }
                     Some(at) => {
                         let (text, stop) = bytes.split_at_checked(at)?;
-                        self.chars += characters(text);
+                        self.take(text);
                         let (stop, behind_stop) = stop.split_first()?;
                         if *stop == b'"' {
                             return Some(behind_stop);
@@ -51,16 +62,21 @@ impl TextLength {
                 Escape::Begun => {
                     self.chars += 1;
                     self.escape = if *first == b'u' {
-                        Escape::Digits(4)
+                        Escape::Digits { left: 4, code: 0 }
                     } else {
+                        self.bytes += 1;
                         Escape::No
                     };
                     bytes = behind_first;
                 }
-                Escape::Digits(left) => {
+                Escape::Digits { left, code } => {
+                    let digit = char::from(*first).to_digit(16).unwrap_or(0);
+                    let code = (code << 4) | u16::try_from(digit).unwrap_or(0);
                     self.escape = if left > 1 {
-                        Escape::Digits(left - 1)
+                        let left = left - 1;
+                        Escape::Digits { left, code }
                     } else {
+                        self.bytes += bytes_of(code);
                         Escape::No
                     };
                     bytes = behind_first;
@@ -68,6 +84,15 @@ impl TextLength {
             }
         }
         None
+    }
+}
+
+/// What a character has in UTF-8, and half of what a pair of surrogates has.
+fn bytes_of(code: u16) -> u64 {
+    match code {
+        0..0x80 => 1,
+        0x80..0x800 | 0xd800..0xe000 => 2,
+        _ => 3,
     }
 }
 
@@ -80,26 +105,28 @@ fn characters(text: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn check(json: &str, expected: u64) {
+    fn check(json: &str, (chars, utf8): (u64, u64)) {
         let bytes = json.as_bytes();
         for cut in 0..=bytes.len() {
             let (first, second) = bytes.split_at(cut);
             let mut length = TextLength::default();
             let rest = length.advance(first).or_else(|| length.advance(second));
             assert!(rest.is_some(), "{json} cut at {cut}");
-            assert_eq!(length.chars(), expected, "{json} cut at {cut}");
+            let counted = (length.chars(), length.bytes());
+            assert_eq!(counted, (chars, utf8), "{json} cut at {cut}");
         }
     }
 
     #[test]
-    fn characters_are_counted_not_bytes() {
+    fn characters_are_counted_and_their_bytes() {
         for (json, expected) in [
-            ("\"", 0),
-            ("abc\"", 3),
-            (r#"a\nb\"c\\""#, 6),
-            (r#"\u00e9\u0022x""#, 3),
-            ("héllo ✓\"", 7),
-            (r#"\\" "def""#, 1),
+            ("\"", (0, 0)),
+            ("abc\"", (3, 3)),
+            (r#"a\nb\"c\\""#, (6, 6)),
+            (r#"\u00e9\u0022x""#, (3, 4)),
+            (r#"\u2713\ud83d\ude00""#, (3, 7)),
+            ("héllo ✓\"", (7, 10)),
+            (r#"\\" "def""#, (1, 1)),
         ] {
             check(json, expected);
         }

@@ -13,7 +13,21 @@ pub(super) enum Field {
     ErrorCode,
     ErrorMessage,
     BlockType,
+    BlockId,
+    BlockName,
+    ServerName,
+    ToolUseId,
+    IsError,
     FallbackModel,
+}
+
+/// A value of which only the size is worth knowing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sized {
+    /// Of a tool's input.
+    Input,
+    /// Of a tool's result.
+    Content,
 }
 
 /// What to do with a member's value.
@@ -25,10 +39,12 @@ pub(super) enum Plan {
     Keep(Field),
     /// Count a string's characters.
     Measure,
-    /// See whether an array has anything in it.
-    Weigh,
+    /// Count its bytes, as they are written.
+    Weigh(Sized),
     /// Look for these members in it, if it is an object.
     Enter(Shape),
+    /// The same for each object in it, if it is an array. They are blocks of content.
+    Each(Shape),
 }
 
 /// The members of an object that matter.
@@ -40,7 +56,7 @@ pub(super) const ANSWER: Shape = &[
     ("model", Plan::Keep(Field::Model)),
     ("usage", Plan::Keep(Field::Usage)),
     ("stop_reason", Plan::Keep(Field::StopReason)),
-    ("content", Plan::Weigh),
+    ("content", Plan::Each(CONTENT_BLOCK)),
     ("error", Plan::Enter(ERROR)),
 ];
 
@@ -77,9 +93,16 @@ const DELTA: Shape = &[
     ("stop_reason", Plan::Keep(Field::StopReason)),
 ];
 
-/// Of `content_block_start`: a `fallback` block names the model that goes on.
+/// What a message is made of: a `fallback` block names the model that goes on, others call tools and tell what came of it.
 const CONTENT_BLOCK: Shape = &[
     ("type", Plan::Keep(Field::BlockType)),
+    ("id", Plan::Keep(Field::BlockId)),
+    ("name", Plan::Keep(Field::BlockName)),
+    ("server_name", Plan::Keep(Field::ServerName)),
+    ("input", Plan::Weigh(Sized::Input)),
+    ("tool_use_id", Plan::Keep(Field::ToolUseId)),
+    ("is_error", Plan::Keep(Field::IsError)),
+    ("content", Plan::Weigh(Sized::Content)),
     (
         "to",
         Plan::Enter(&[("model", Plan::Keep(Field::FallbackModel))]),

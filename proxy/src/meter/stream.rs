@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use domain::UsageQuality;
 
-use super::fields::{Block, Fields, Kind};
+use super::calls::{BlockKind, Calls};
+use super::fields::{Fields, Kind};
 use super::find::Finder;
 use super::shape::EVENT;
 use super::sse::{Events, Piece, Word};
@@ -37,6 +38,7 @@ pub(super) struct StreamedAnswer {
     stop_reason: Option<String>,
     blocks: u64,
     tool_calls: u64,
+    calls: Calls,
     text_chars: u64,
     first_content_at: Option<Duration>,
     error: Option<ApiError>,
@@ -65,6 +67,7 @@ impl Default for StreamedAnswer {
             stop_reason: None,
             blocks: 0,
             tool_calls: 0,
+            calls: Calls::default(),
             text_chars: 0,
             first_content_at: None,
             error: None,
@@ -97,6 +100,7 @@ impl StreamedAnswer {
             Some(Kind::ContentBlockDelta) => {
                 self.first_content_at.get_or_insert(at);
                 self.text_chars += fields.text_chars;
+                self.calls.take_input(fields.text_bytes);
             }
             Some(Kind::MessageDelta) => self.update(fields),
             Some(Kind::MessageStop) => self.stop(),
@@ -115,13 +119,12 @@ impl StreamedAnswer {
     fn start_block(&mut self, fields: Fields, at: Duration) {
         self.first_content_at.get_or_insert(at);
         self.blocks += 1;
-        match fields.block {
-            Some(Block::ToolCall) => self.tool_calls += 1,
-            Some(Block::Fallback) if fields.fallback_model.is_some() => {
-                self.fallback_model = fields.fallback_model;
-            }
-            Some(Block::Fallback) | None => {}
+        let block = fields.block;
+        self.tool_calls += u64::from(block.kind.is_call());
+        if block.kind == BlockKind::Fallback && block.fallback_model.is_some() {
+            self.fallback_model.clone_from(&block.fallback_model);
         }
+        self.calls.take_block(block);
     }
 
     fn update(&mut self, fields: Fields) {
@@ -164,6 +167,7 @@ impl StreamedAnswer {
         if quality == UsageQuality::Estimated {
             self.tally.output_at_least(self.estimate());
         }
+        let (calls, more_calls) = std::mem::take(&mut self.calls).finish();
         let turn_model = self.tally.fallback_model().map(str::to_owned);
         Reading {
             complete: self.is_complete(),
@@ -172,6 +176,8 @@ impl StreamedAnswer {
             quality,
             stop_reason: self.stop_reason,
             has_content: self.blocks > 0,
+            calls,
+            more_calls,
             first_content_at: self.first_content_at,
             error: self.error,
         }

@@ -1,5 +1,6 @@
 //! What the meter must read of an answer, however it is cut and coded.
 
+mod calls;
 mod json;
 mod recordings;
 mod splits;
