@@ -100,6 +100,8 @@ fn events(rows: usize, age: Duration) -> Vec<UsageEvent> {
         cost: domain::Cost::default(),
         mcp_calls: Vec::new(),
         more_mcp_calls: 0,
+        created_batch: None,
+        batch_item: None,
         quality: UsageQuality::Exact,
         latency_ms: 2_000,
         time_to_first_token_ms: Some(300),
@@ -115,9 +117,9 @@ fn events(rows: usize, age: Duration) -> Vec<UsageEvent> {
 fn write(path: PathBuf, events: &[UsageEvent]) -> PathBuf {
     let mut batch = Batch::new();
     for event in events {
-        batch.push(event);
+        batch.push(event.clone());
     }
-    std::fs::write(&path, batch.into_data().events).unwrap();
+    std::fs::write(&path, batch.into_data().events.unwrap()).unwrap();
     path
 }
 

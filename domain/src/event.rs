@@ -43,6 +43,10 @@ pub struct UsageEvent {
     pub mcp_calls: Vec<McpCall>,
     /// How many more there are than those.
     pub more_mcp_calls: u64,
+    /// The message batch that it made upstream.
+    pub created_batch: Option<String>,
+    /// The item of a message batch whose result it is: of all events of one item one is stored.
+    pub batch_item: Option<BatchItem>,
     /// Made with a test key: at no cost, outside aggregates and budgets.
     pub test: bool,
 }
@@ -89,6 +93,15 @@ impl McpStatus {
             Self::Requested => "requested",
         }
     }
+}
+
+/// One item of a message batch.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchItem {
+    /// The API's id of the batch.
+    pub batch_id: String,
+    /// The caller's own id of the item.
+    pub custom_id: String,
 }
 
 /// `usage_events.event_type`, as far as requests make it.

@@ -16,7 +16,9 @@ pub mod usage;
 
 pub use endpoint::Endpoint;
 pub use error_chain::error_chain;
-pub use event::{EventStatus, EventType, McpCall, McpStatus, Outcome, UsageEvent, UsageQuality};
+pub use event::{
+    BatchItem, EventStatus, EventType, McpCall, McpStatus, Outcome, UsageEvent, UsageQuality,
+};
 pub use id::{ApiKeyId, McpServerId, OrgId, ProjectId, RequestId, UserId};
 pub use key::{KeyHash, KeyKind};
 pub use money::{Cents, Picodollars};

@@ -116,12 +116,13 @@ impl Upkeep {
             }
         }
         let expired_keys = count(client, "SELECT expire_keys()").await?;
+        let forgotten = count(client, "SELECT forget_dedupe_keys()").await?;
         // Last: it gives way to whoever uses the tables, and the rest shall not wait for that.
         let dropped = count(client, "SELECT drop_expired()").await?;
         if made + dropped + expired_keys > 0 {
             tracing::info!(made, dropped, expired_keys, "partitions and keys kept up");
         }
-        tracing::debug!(buckets, "rollups are up to date");
+        tracing::debug!(buckets, forgotten, "rollups are up to date");
         Ok(())
     }
 }

@@ -6,63 +6,86 @@ use domain::UsageEvent;
 use crate::{mcp_row, row};
 
 /// Encoded events, ready to be stored.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batch {
     events: CopyData,
     mcp_calls: CopyData,
-    rows: usize,
+    once: Vec<UsageEvent>,
+    creations: Vec<UsageEvent>,
+    count: usize,
 }
 
-/// What a batch holds, each part whole with its header and trailer.
+/// What a batch holds.
 #[derive(Debug, Clone)]
 pub struct BatchData {
-    /// The data of [`row::COPY_STATEMENT`].
-    pub events: Bytes,
-    /// The data of [`mcp_row::MCP_COPY_STATEMENT`], if there is any.
+    /// Of most events: the data of [`row::COPY_STATEMENT`], with header and trailer.
+    pub events: Option<Bytes>,
+    /// The data of [`mcp_row::MCP_COPY_STATEMENT`].
     pub mcp_calls: Option<Bytes>,
+    /// Events that may be stored already, which only the database knows.
+    pub once: Vec<UsageEvent>,
+    /// Events that made an object upstream, which is to be remembered. They are among the encoded ones.
+    pub creations: Vec<UsageEvent>,
 }
 
 impl Batch {
     /// An empty batch.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            events: CopyData::default(),
-            mcp_calls: CopyData::default(),
-            rows: 0,
-        }
+        Self::default()
     }
 
     /// Adds an event.
-    pub fn push(&mut self, event: &UsageEvent) {
+    pub fn push(&mut self, event: UsageEvent) {
+        self.count += 1;
+        if event.batch_item.is_some() {
+            self.once.push(event);
+            return;
+        }
+        self.encode(&event);
+        if event.created_batch.is_some() {
+            self.creations.push(event);
+        }
+    }
+
+    /// Adds the rows of an event.
+    fn encode(&mut self, event: &UsageEvent) {
         row::encode(event, self.events.row());
         for call in &event.mcp_calls {
             mcp_row::encode(event, call, self.mcp_calls.row());
         }
-        self.rows += 1;
     }
 
-    /// Events in it.
+    /// Events in it, whether they will be stored or are already.
     #[must_use]
-    pub fn rows(&self) -> usize {
-        self.rows
+    pub fn len(&self) -> usize {
+        self.count
     }
 
-    /// All of it, trailers included.
+    /// Whether there are none.
     #[must_use]
-    pub fn into_data(mut self) -> BatchData {
-        // There are batches without calls, but none without events.
-        self.events.row();
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn into_data(self) -> BatchData {
         BatchData {
-            events: self.events.finish().unwrap_or_default(),
+            events: self.events.finish(),
             mcp_calls: self.mcp_calls.finish(),
+            once: self.once,
+            creations: self.creations,
         }
     }
-}
 
-impl Default for Batch {
-    fn default() -> Self {
-        Self::new()
+    /// The rows of events alone.
+    pub(crate) fn rows_of(events: &[UsageEvent]) -> BatchData {
+        let mut batch = Self::new();
+        for event in events {
+            batch.encode(event);
+        }
+        batch.into_data()
     }
 }
 

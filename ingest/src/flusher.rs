@@ -43,7 +43,7 @@ impl Flusher {
     fn flush(&mut self) -> Result<(), WritersGone> {
         loop {
             let batch = self.gather();
-            let rows = batch.rows();
+            let rows = batch.len();
             if rows > 0 {
                 self.batches.blocking_send(batch).map_err(|_| WritersGone)?;
             }
@@ -58,9 +58,9 @@ impl Flusher {
         let mut batch = Batch::new();
         let full = self.batch_rows;
         self.lanes.retain(|lane| {
-            while batch.rows() < full {
+            while batch.len() < full {
                 match lane.try_recv() {
-                    Ok(event) => batch.push(&event),
+                    Ok(event) => batch.push(*event),
                     Err(TryRecvError::Empty) => return true,
                     Err(TryRecvError::Disconnected) => return false,
                 }

@@ -23,6 +23,7 @@ mod lane;
 mod mcp_row;
 mod metrics;
 mod numeric;
+mod once;
 mod row;
 mod service;
 mod writer;

@@ -87,6 +87,10 @@ fn metadata(event: &UsageEvent) -> Value {
     if event.more_mcp_calls > 0 {
         metadata.insert("more_mcp_calls".to_owned(), json!(event.more_mcp_calls));
     }
+    if let Some(item) = &event.batch_item {
+        metadata.insert("batch_id".to_owned(), json!(item.batch_id));
+        metadata.insert("custom_id".to_owned(), json!(item.custom_id));
+    }
     if event.test {
         metadata.insert("test".to_owned(), json!(true));
     }

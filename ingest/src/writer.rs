@@ -20,6 +20,7 @@ use crate::capacity::Capacity;
 use crate::database::{Database, DatabaseError};
 use crate::mcp_row::MCP_COPY_STATEMENT;
 use crate::metrics::WriterMetrics;
+use crate::once;
 use crate::row::COPY_STATEMENT;
 
 /// A connection that makes no progress for this long is given up; the cursor tells what it did.
@@ -90,7 +91,7 @@ impl Writer {
         loop {
             let next = batches.lock().await.recv().await;
             let Some(batch) = next else { break };
-            let rows = batch.rows();
+            let rows = batch.len();
             self.store(batch.into_data(), rows).await;
             self.capacity.give_back(rows);
         }
@@ -239,9 +240,13 @@ impl Connection {
         after: i64,
     ) -> Result<(), StoreError> {
         let transaction = step(self.client.transaction()).await?;
-        copy_in(&transaction, &self.copy, &data.events).await?;
-        if let Some(calls) = &data.mcp_calls {
-            copy_in(&transaction, &self.copy_mcp_calls, calls).await?;
+        let statements = [&self.copy, &self.copy_mcp_calls];
+        step(once::remember_objects(&transaction, &data.creations)).await?;
+        copy_all(&transaction, &statements, data).await?;
+        if !data.once.is_empty() {
+            let fresh = step(once::first_seen(&transaction, &data.once)).await?;
+            let fresh = Batch::rows_of(&fresh);
+            copy_all(&transaction, &statements, &fresh).await?;
         }
         let moved = step(transaction.execute(&self.advance, &[&stream, &before, &after])).await?;
         if moved != 1 {
@@ -250,6 +255,20 @@ impl Connection {
         }
         step(transaction.commit()).await
     }
+}
+
+/// Sends the encoded rows of events and of calls.
+async fn copy_all(
+    transaction: &Transaction<'_>,
+    [events, mcp_calls]: &[&Statement; 2],
+    data: &BatchData,
+) -> Result<(), StoreError> {
+    for (statement, data) in [(events, &data.events), (mcp_calls, &data.mcp_calls)] {
+        if let Some(data) = data {
+            copy_in(transaction, statement, data).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn copy_in(

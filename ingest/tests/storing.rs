@@ -57,6 +57,8 @@ fn event() -> UsageEvent {
         cost: domain::Cost::default(),
         mcp_calls: Vec::new(),
         more_mcp_calls: 0,
+        created_batch: None,
+        batch_item: None,
         quality: UsageQuality::Exact,
         latency_ms: 7,
         time_to_first_token_ms: Some(8),

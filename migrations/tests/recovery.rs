@@ -221,7 +221,7 @@ impl Drop for Server {
     }
 }
 
-/// Stores the events from one to another as a writer does: with the cursor, in one transaction.
+/// Stores the events from one to another as a writer does: with the cursor and all that belongs to them, in one transaction.
 async fn store(client: &Client, first: i64, last: i64) {
     let sql = format!(
         "BEGIN;
@@ -229,6 +229,10 @@ async fn store(client: &Client, first: i64, last: i64) {
             SELECT now() - n % 3 * INTERVAL '13 days', '{ORGANIZATION}', '00000000-0000-0000-0000-000000000003',
                 gen_random_uuid(), 'api_call', 'model', n / 1000.0, jsonb_build_object('seq', n)
             FROM generate_series({first}, {last}) AS n;
+        INSERT INTO ingest_dedupe (source, key) SELECT 'msgbatch_1', n::TEXT FROM generate_series({first}, {last}) AS n;
+        INSERT INTO upstream_objects (id, kind, org_id, project_id, api_key_id, created_at)
+            VALUES ('msgbatch_{first}', 'batch', '{ORGANIZATION}', '00000000-0000-0000-0000-000000000003',
+                    '00000000-0000-0000-0000-000000000005', now()) ON CONFLICT DO NOTHING;
         INSERT INTO ingest_cursor (stream, seq, epoch, updated_at)
             VALUES ('00000000-0000-0000-0000-00000000000a', {last}, 1, now())
             ON CONFLICT (stream) DO UPDATE SET seq = EXCLUDED.seq, updated_at = now();
@@ -360,10 +364,10 @@ async fn a_lost_server_comes_back_as_it_was_at_a_moment() {
         .await;
 }
 
-const DUMP: &str = r#"pg_dump --format=custom --exclude-table-data='usage_events*' --exclude-table-data='usage_*_closed*' --exclude-table-data='mcp_usage*' --exclude-table-data='audit_logs*' --exclude-table-data=ingest_cursor --file="$BACKUPS/relational.dump""#;
+const DUMP: &str = r#"pg_dump --format=custom --exclude-table-data='usage_events*' --exclude-table-data='usage_*_closed*' --exclude-table-data='mcp_usage*' --exclude-table-data='audit_logs*' --exclude-table-data=ingest_cursor --exclude-table-data=ingest_dedupe --file="$BACKUPS/relational.dump""#;
 
 /// The tables whose rows are not in it.
-const LEFT_OUT: [&str; 8] = [
+const LEFT_OUT: [&str; 9] = [
     "usage_events",
     "usage_minute_closed",
     "usage_hourly_closed",
@@ -372,6 +376,7 @@ const LEFT_OUT: [&str; 8] = [
     "mcp_usage",
     "audit_logs",
     "ingest_cursor",
+    "ingest_dedupe",
 ];
 
 /// Also to a server that knows nothing of our roles.

@@ -29,9 +29,11 @@ const ROWS: [(&str, char); 10] = [
 const NOT_OF_TENANTS: &[&str] = &[
     "audit_logs",
     "ingest_cursor",
+    "ingest_dedupe",
     "mcp_usage",
     "schema_migrations",
     "time_series",
+    "upstream_objects",
     "usage_daily_closed",
     "usage_events",
     "usage_hourly_closed",

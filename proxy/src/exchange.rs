@@ -3,20 +3,22 @@
 //! Guarantee: an exchange is settled exactly once, on whatever path it ends: answered, refused, broken off by
 //! either side, or dropped in a panic. Settling counts it and, if it was admitted, hands over its usage event.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::pricing::{Charge, Free};
 use domain::{
-    Basis, Endpoint, EventType, KeyKind, McpCall, ProjectId, RequestId, Timestamp, UsageEvent,
+    Basis, BatchItem, Endpoint, EventType, KeyKind, McpCall, Outcome, ProjectId, RequestId,
+    Timestamp, UsageEvent,
 };
 use ingest::Slot;
 
 use crate::ended::{End, Ended, Head};
 use crate::inspect::Inspected;
 use crate::keys::{KeyRecord, OnClientDisconnect};
-use crate::meter::{Call, Meter, Reading};
+use crate::meter::{BatchResult, Call, Meter, Reading};
 use crate::metrics::Counted;
 use crate::worker::Worker;
 
@@ -32,7 +34,20 @@ pub(crate) struct Exchange {
     waited: Duration,
     /// From the moment it is sent upstream.
     upstream_request: Option<Counted>,
+    /// Where the answer is the results of a batch.
+    download: Option<Download>,
+    /// The batch that the request has made.
+    created_batch: Option<String>,
     settled: bool,
+}
+
+/// The results of a batch on their way to somebody. Each of them is an event.
+struct Download {
+    batch_id: String,
+    time: Timestamp,
+    key: Arc<KeyRecord>,
+    /// Read, and not handed over yet: there was no room.
+    waiting: VecDeque<BatchResult>,
 }
 
 /// What an admitted request owes an event with.
@@ -62,6 +77,8 @@ impl Exchange {
             answer: None,
             waited: Duration::ZERO,
             upstream_request: None,
+            download: None,
+            created_batch: None,
             settled: false,
         }
     }
@@ -75,6 +92,21 @@ impl Exchange {
             bills_user_profile: inspected.bills_user_profile,
             slot,
         });
+    }
+
+    /// The answer will be the results of a batch.
+    pub(crate) fn download(&mut self, batch_id: String, key: Arc<KeyRecord>) {
+        self.download = Some(Download {
+            batch_id,
+            time: self.worker.clock.now(),
+            key,
+            waiting: VecDeque::new(),
+        });
+    }
+
+    /// The answer says that the request has made a batch.
+    pub(crate) fn created_batch(&mut self, id: String) {
+        self.created_batch = Some(id);
     }
 
     /// From here on the upstream may have done work that is billed.
@@ -107,6 +139,81 @@ impl Exchange {
         {
             meter.observe(data, at);
         }
+    }
+
+    /// Hands over the results of a batch that have come in. Answers whether there was room for all of them.
+    pub(crate) fn hand_over_results(&mut self, at_end: bool) -> bool {
+        let Some(mut download) = self.download.take() else {
+            return true;
+        };
+        if let Some(meter) = self
+            .answer
+            .as_mut()
+            .and_then(|answer| answer.meter.as_mut())
+        {
+            download.waiting.extend(meter.take_results(at_end));
+        }
+        while !download.waiting.is_empty()
+            && let Some(slot) = self.worker.lane.reserve()
+        {
+            // Not empty, as was just seen.
+            let Some(result) = download.waiting.pop_front() else {
+                break;
+            };
+            self.record_result(&download, result, slot);
+        }
+        let done = download.waiting.is_empty();
+        self.download = Some(download);
+        done
+    }
+
+    fn record_result(&self, download: &Download, result: BatchResult, slot: Slot) {
+        let Download {
+            batch_id,
+            time,
+            key,
+            ..
+        } = download;
+        let test = key.kind == KeyKind::Test;
+        let model = result.model.unwrap_or_default();
+        let free = match () {
+            () if test => Some(Free::Test),
+            () if result.is_refused_before_output => Some(Free::Refusal),
+            () => None,
+        };
+        let cost = self.worker.prices.load().price(&Charge {
+            model: &model,
+            usage: &result.usage,
+            time: *time,
+            free,
+        });
+        let head = self.answer.as_ref().map(|answer| &answer.head);
+        slot.submit(UsageEvent {
+            time: *time,
+            org_id: key.org_id,
+            project_id: key.project_id,
+            user_id: key.user_id,
+            api_key_id: key.id,
+            request_id: RequestId::next(),
+            event_type: EventType::ApiCall,
+            model,
+            usage: result.usage,
+            cost,
+            quality: result.quality,
+            latency_ms: 0,
+            time_to_first_token_ms: None,
+            outcome: Outcome::success(),
+            endpoint: Endpoint::BatchResults,
+            upstream_request_id: head.and_then(|head| head.upstream_request_id.clone()),
+            mcp_calls: self.mcp_calls(key.project_id, result.calls),
+            more_mcp_calls: result.more_calls,
+            created_batch: None,
+            batch_item: Some(BatchItem {
+                batch_id: batch_id.clone(),
+                custom_id: result.custom_id,
+            }),
+            test,
+        });
     }
 
     /// Whether what was seen of the answer is all there is to it.
@@ -145,6 +252,9 @@ impl Exchange {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
+        if !self.hand_over_results(end == End::Complete) {
+            tracing::error!(request_id = %self.id, "results of a batch could not be metered: there was no room for their events; download them again");
+        }
         let ended = self.read_to_the_end(end);
         let (status, reason) = ended.verdict();
         let metrics = &self.worker.metrics;
@@ -166,7 +276,7 @@ impl Exchange {
         let answer = self.answer.take();
         let (head, meter) =
             answer.map_or_else(Default::default, |answer| (answer.head, answer.meter));
-        let reading = meter.map(Meter::finish);
+        let reading = meter.and_then(Meter::finish);
         // The caller may close as soon as it has seen the last event: the answer was whole all the same.
         let end = match (&reading, end) {
             (Some(reading), End::CallerGone | End::CutOff) if reading.complete => End::Complete,
@@ -244,6 +354,8 @@ impl Exchange {
             upstream_request_id: ended.head.upstream_request_id,
             mcp_calls,
             more_mcp_calls,
+            created_batch: self.created_batch.clone(),
+            batch_item: None,
             test,
         });
     }

@@ -21,6 +21,7 @@ mod json;
 mod kept;
 mod length;
 mod quote;
+mod results;
 mod shape;
 mod skip;
 mod sse;
@@ -35,6 +36,8 @@ pub(crate) use self::calls::Call;
 #[cfg(test)]
 pub(crate) use self::calls::CallResult;
 use self::json::JsonAnswer;
+pub(crate) use self::results::BatchResult;
+use self::results::BatchResults;
 use self::stream::StreamedAnswer;
 use crate::coding::Decoder;
 
@@ -93,6 +96,7 @@ enum Input {
 enum Answer {
     Json(Box<JsonAnswer>),
     Stream(Box<StreamedAnswer>),
+    Results(Box<BatchResults>),
 }
 
 impl Meter {
@@ -109,6 +113,25 @@ impl Meter {
             Answer::Json(Box::default())
         };
         Self { input, answer }
+    }
+
+    /// A meter for the results of a batch.
+    pub(crate) fn of_batch_results(content_encoding: Option<&str>) -> Self {
+        Self {
+            answer: Answer::Results(Box::default()),
+            ..Self::new(None, content_encoding)
+        }
+    }
+
+    /// The results of a batch that have come in since the last time; with `at_end`, what the last bytes left open too.
+    pub(crate) fn take_results(&mut self, at_end: bool) -> Vec<BatchResult> {
+        let Answer::Results(results) = &mut self.answer else {
+            return Vec::new();
+        };
+        if at_end {
+            results.end();
+        }
+        results.take()
     }
 
     /// Shows the next bytes, cut anywhere; `at` is the time since the request began.
@@ -139,22 +162,26 @@ impl Meter {
         match &self.answer {
             Answer::Json(answer) => answer.is_complete(),
             Answer::Stream(answer) => answer.is_complete(),
+            // Another line may always follow.
+            Answer::Results(_) => false,
         }
     }
 
-    /// What was read, at the end of the answer or where it broke off.
-    pub(crate) fn finish(self) -> Reading {
+    /// What was read, at the end of the answer or where it broke off; nothing of the results of a batch, which are taken
+    /// one by one.
+    pub(crate) fn finish(self) -> Option<Reading> {
         let reading = match self.answer {
             Answer::Json(answer) => answer.finish(),
             Answer::Stream(answer) => answer.finish(),
+            Answer::Results(_) => return None,
         };
-        match self.input {
+        Some(match self.input {
             Input::Blind if !reading.complete => Reading {
                 quality: UsageQuality::Estimated,
                 ..reading
             },
             Input::Blind | Input::Undeclared | Input::Decoding(_) => reading,
-        }
+        })
     }
 }
 
@@ -170,6 +197,7 @@ impl Answer {
         match self {
             Self::Json(answer) => answer.read(bytes),
             Self::Stream(answer) => answer.read(bytes, at),
+            Self::Results(results) => results.read(bytes),
         }
     }
 }

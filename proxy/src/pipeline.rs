@@ -12,7 +12,7 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::answer;
+use crate::answer::{self, BatchAnswer};
 use crate::authenticate::authenticate;
 use crate::client_address::client_address;
 use crate::exchange::Exchange;
@@ -27,7 +27,7 @@ use crate::read_body::{ReadBody, read_body};
 use crate::request_body::Discard;
 use crate::rescue;
 use crate::response_body::ResponseBody;
-use crate::route::{self, Route};
+use crate::route::{self, BatchPath, Route};
 use crate::upload::UploadWatch;
 use crate::worker::Worker;
 
@@ -156,18 +156,18 @@ async fn ask_upstream(
 ) -> Result<answer::UpstreamAnswer, Failure> {
     let worker = Rc::clone(exchange.worker());
     // Batch objects are edited; this is where their URLs shall lead.
-    let own_origin = (known.endpoint == Endpoint::Batches)
-        .then(|| route::own_origin(&head, peer, &worker.options.trusted_proxies));
+    let batch = (known.endpoint == Endpoint::Batches).then(|| BatchAnswer {
+        own_origin: route::own_origin(&head, peer, &worker.options.trusted_proxies),
+        creates_batch: head.method == Method::POST
+            && BatchPath::of(known.path.path()).is_collection,
+    });
     let shape = Shape {
-        plain_answer: own_origin.is_some(),
+        plain_answer: batch.is_some(),
         http1: !worker.options.upstream.http2,
     };
     let request = forward::prepare(&mut head, &known.key, &known.path, body, shape)?;
     let response = forward::send(exchange, request, upload).await?;
-    Ok(answer::UpstreamAnswer {
-        response,
-        own_origin,
-    })
+    Ok(answer::UpstreamAnswer { response, batch })
 }
 
 /// What the head of a request says: what it is for, and whose it is.
@@ -196,6 +196,11 @@ fn identify(exchange: &mut Exchange, peer: Peer, head: &Parts) -> Result<Known, 
         address,
         worker.clock.now(),
     )?;
+    if endpoint == Endpoint::BatchResults
+        && let Some(batch_id) = BatchPath::of(path.path()).id
+    {
+        exchange.download(batch_id, Arc::clone(&key));
+    }
     Ok(Known {
         endpoint,
         path,

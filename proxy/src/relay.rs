@@ -4,7 +4,7 @@
 //! its answer also has its event. The upstream is read no faster than the caller takes the bytes. Where it is wanted, an answer
 //! whose caller has left is read to its end all the same.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::ended::End;
 use crate::exchange::Exchange;
@@ -43,7 +43,18 @@ struct Flow {
     upstream: Incoming,
     exchange: Exchange,
     silence: Silence,
+    /// A frame with results of a batch, for whose events there is no room yet.
+    held: Option<Held>,
 }
+
+#[derive(Debug)]
+struct Held {
+    frame: Option<Frame<Bytes>>,
+    look_again: Pin<Box<Sleep>>,
+}
+
+/// The writers make room batch by batch.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 type Polled = Poll<Option<Result<Frame<Bytes>, RelayError>>>;
 
@@ -57,6 +68,7 @@ impl Relay {
             upstream,
             exchange,
             silence: Silence::new(idle_timeout),
+            held: None,
         };
         Self {
             flow: Some(flow),
@@ -74,6 +86,35 @@ impl Relay {
 }
 
 impl Flow {
+    /// The next frame, once what it holds is accounted for.
+    fn poll_accounted(&mut self, ctx: &mut Context<'_>) -> Polled {
+        loop {
+            if let Some(held) = &mut self.held {
+                ready!(held.look_again.as_mut().poll(ctx));
+                if self.exchange.hand_over_results(false) {
+                    let frame = self.held.take().and_then(|held| held.frame);
+                    return Poll::Ready(frame.map(Ok));
+                }
+                held.look_again.as_mut().reset(Instant::now() + LOOK_AGAIN);
+                continue;
+            }
+            let frame = ready!(self.poll_frame(ctx));
+            let Some(Ok(frame)) = frame else {
+                return Poll::Ready(frame);
+            };
+            if let Some(data) = frame.data_ref() {
+                self.exchange.observe(data);
+            }
+            if self.exchange.hand_over_results(false) {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            self.held = Some(Held {
+                frame: Some(frame),
+                look_again: Box::pin(sleep(LOOK_AGAIN)),
+            });
+        }
+    }
+
     fn poll_frame(&mut self, ctx: &mut Context<'_>) -> Polled {
         let Poll::Ready(frame) = Pin::new(&mut self.upstream).poll_frame(ctx) else {
             ready!(self.silence.poll_too_long(ctx));
@@ -83,11 +124,8 @@ impl Flow {
         Poll::Ready(frame.map(|frame| frame.map_err(RelayError::Broken)))
     }
 
-    /// Shows a frame to the meter. Answers whether it was the last that matters.
-    fn observe(&mut self, frame: &Frame<Bytes>) -> bool {
-        if let Some(data) = frame.data_ref() {
-            self.exchange.observe(data);
-        }
+    /// Whether the last frame was the last that matters.
+    fn is_at_end(&self) -> bool {
         // With a content-length nobody polls behind the last frame; of a stream, the caller may not wait
         // for more than its last event.
         self.upstream.is_end_stream() || self.exchange.is_answer_complete()
@@ -96,8 +134,8 @@ impl Flow {
     /// Reads on after the caller has left, up to the limit.
     async fn drain(mut self, _place: Place) {
         let reading = async {
-            while let Some(Ok(frame)) = poll_fn(|ctx| self.poll_frame(ctx)).await {
-                if self.observe(&frame) {
+            while let Some(Ok(_)) = poll_fn(|ctx| self.poll_accounted(ctx)).await {
+                if self.is_at_end() {
                     break;
                 }
             }
@@ -124,9 +162,9 @@ impl Body for Relay {
         let Some(flow) = &mut relay.flow else {
             return Poll::Ready(None);
         };
-        Poll::Ready(match ready!(flow.poll_frame(ctx)) {
+        Poll::Ready(match ready!(flow.poll_accounted(ctx)) {
             Some(Ok(frame)) => {
-                if flow.observe(&frame) {
+                if flow.is_at_end() {
                     flow.exchange.settle(End::Complete);
                 }
                 Some(Ok(frame))

@@ -45,6 +45,31 @@ pub(crate) fn route(method: &Method, uri: &Uri) -> Route {
     }
 }
 
+/// What a path says of message batches.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct BatchPath {
+    /// It is that of all batches, where new ones are made.
+    pub(crate) is_collection: bool,
+    /// The batch it leads to.
+    pub(crate) id: Option<String>,
+}
+
+impl BatchPath {
+    pub(crate) fn of(path: &str) -> Self {
+        let meaning = meaning(path).unwrap_or_default();
+        let below = meaning
+            .trim_end_matches('/')
+            .strip_prefix("/v1/messages/batches");
+        let id = below
+            .and_then(|below| below.strip_prefix('/'))
+            .and_then(|below| below.split('/').next());
+        Self {
+            is_collection: below == Some(""),
+            id: id.filter(|id| !id.is_empty()).map(str::to_owned),
+        }
+    }
+}
+
 /// The path as a server may take it that decodes escapes and merges slashes: what a request is metered by
 /// must not depend on its spelling. `None` for dot segments, which lead who knows where.
 fn meaning(path: &str) -> Option<Cow<'_, str>> {

@@ -1,5 +1,6 @@
 //! What is stored of an answer: its figures, how it ended, and that watching it holds nothing up.
 
+mod batches;
 mod breaks;
 mod callers;
 mod drain;

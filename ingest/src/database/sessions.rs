@@ -4,6 +4,7 @@
 //! breaks all three, and in silence: notifications don't arrive, a lock stays with whoever gets the session next.
 //! What the pooler says about itself is no guide, so what it does is looked at.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -25,11 +26,15 @@ pub(super) async fn verify(
 ) -> Result<(), DatabaseError> {
     let compared = async {
         let (other, connection) = config.connect(tls).await.map_err(DatabaseError::Connect)?;
+        // It may end before its last answer is taken; that is for the queries to tell.
+        let driven = async {
+            drop(connection.await);
+            std::future::pending::<Infallible>().await
+        };
         tokio::select! {
             biased;
             own = has_own_session(client, &other) => own.map_err(DatabaseError::Session),
-            // It lasts as long as `other`, unless it is lost; then the queries say so.
-            _ = connection => std::future::pending().await,
+            never = driven => match never {},
         }
     };
     match timeout(ANSWER_TIMEOUT, compared).await {

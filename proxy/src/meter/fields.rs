@@ -17,6 +17,8 @@ const MESSAGE_LIMIT: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     pub(super) kind: Option<Kind>,
+    pub(super) custom_id: Option<String>,
+    pub(super) result_type: Option<String>,
     pub(super) model: Option<String>,
     pub(super) usage: Figures,
     pub(super) stop_reason: Option<String>,
@@ -100,6 +102,8 @@ impl Fields {
             Field::ErrorMessage => {
                 self.error.message = json.and_then(|json| quote::text(json, MESSAGE_LIMIT));
             }
+            Field::CustomId => self.custom_id = name(),
+            Field::ResultType => self.result_type = name(),
             Field::BlockType => {
                 self.block.kind = json
                     .and_then(quote::bytes)

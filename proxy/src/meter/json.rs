@@ -80,7 +80,7 @@ enum Consumption {
     Figures,
 }
 
-fn tallied(figures: Figures) -> (Usage, UsageQuality) {
+pub(super) fn tallied(figures: Figures) -> (Usage, UsageQuality) {
     let mut tally = Tally::default();
     tally.lay(figures);
     let quality = tally.quality();

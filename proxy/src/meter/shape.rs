@@ -12,6 +12,8 @@ pub(super) enum Field {
     ErrorType,
     ErrorCode,
     ErrorMessage,
+    CustomId,
+    ResultType,
     BlockType,
     BlockId,
     BlockName,
@@ -58,6 +60,18 @@ pub(super) const ANSWER: Shape = &[
     ("stop_reason", Plan::Keep(Field::StopReason)),
     ("content", Plan::Each(CONTENT_BLOCK)),
     ("error", Plan::Enter(ERROR)),
+];
+
+/// A line of a batch's results.
+pub(super) const BATCH_RESULT: Shape = &[
+    ("custom_id", Plan::Keep(Field::CustomId)),
+    (
+        "result",
+        Plan::Enter(&[
+            ("type", Plan::Keep(Field::ResultType)),
+            ("message", Plan::Enter(ANSWER)),
+        ]),
+    ),
 ];
 
 /// The data of a stream's event, whatever its type.

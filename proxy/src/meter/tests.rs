@@ -3,6 +3,7 @@
 mod calls;
 mod json;
 mod recordings;
+mod results;
 mod splits;
 mod stream;
 
@@ -27,7 +28,7 @@ fn read(
         meter.observe(piece.as_ref(), Duration::from_millis(7));
     }
     let complete = meter.is_complete();
-    let reading = meter.finish();
+    let reading = meter.finish().unwrap();
     assert_eq!(reading.complete, complete);
     reading
 }
@@ -167,7 +168,7 @@ fn a_compressed_event_is_read_when_it_is_flushed() {
         meter.observe(&std::mem::take(encoder.get_mut()), at);
     }
     assert!(meter.is_complete(), "before the end of the gzip stream");
-    let reading = meter.finish();
+    let reading = meter.finish().unwrap();
     assert_eq!(reading.first_content_at, Some(Duration::from_millis(1)));
     assert_eq!(counters(&reading), [25, 15, 0, 0, 0]);
 }

@@ -251,7 +251,7 @@ fn first_content_is_timed() {
     }
     assert!(meter.is_complete());
     assert_eq!(
-        meter.finish().first_content_at,
+        meter.finish().unwrap().first_content_at,
         Some(Duration::from_millis(10))
     );
 }

@@ -1,0 +1,164 @@
+//! The results of message batches: each item is metered once, however often and through whichever gateway it is downloaded.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use domain::KeyKind;
+use http::Method;
+use serde_json::{Value, json};
+use testkit::scene::text;
+use testkit::upstream::whole;
+use testkit::{Gateway, Scene, Tenant, Upstream, eventually};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::MINDWEAVE;
+use crate::stage::{gzip, json_answer, typed};
+
+const BATCHES: &str = "/v1/messages/batches";
+const RESULTS: &str = "/v1/messages/batches/msgbatch_1/results";
+
+fn lines(items: usize) -> Vec<String> {
+    let item = |index: usize| {
+        let result = if index == 3 {
+            json!({"type": "errored", "error": {"type": "error", "error": {"type": "api_error", "message": "no"}}})
+        } else {
+            json!({"type": "succeeded", "message": {
+                "type": "message", "model": "claude-sonnet-5", "content": [], "stop_reason": "end_turn",
+                "usage": {"input_tokens": 1_000_000, "output_tokens": index, "service_tier": "batch"}}})
+        };
+        format!(
+            "{}\n",
+            json!({"custom_id": format!("item {index}"), "result": result})
+        )
+    };
+    (0..items).map(item).collect()
+}
+
+/// Makes a batch of so many items for everybody who asks, and gives its results in another order each time.
+async fn upstream(items: usize) -> Upstream {
+    let downloads = Arc::new(AtomicUsize::new(0));
+    Upstream::start(move |received| {
+        let turn = match received.uri.path() {
+            RESULTS => downloads.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        async move {
+            if received.method == Method::POST {
+                return json_answer(
+                    200,
+                    json!({"id": "msgbatch_1", "type": "message_batch"}).to_string(),
+                );
+            }
+            let mut lines = lines(items);
+            lines.rotate_left(turn % items);
+            let data = lines.concat();
+            let mut answer = typed(200, "application/x-jsonl", whole(data.clone()));
+            if turn % 2 == 1 {
+                *answer.body_mut() = whole(gzip(data.as_bytes()));
+                let headers = answer.headers_mut();
+                headers.insert("content-encoding", "gzip".parse().unwrap());
+            }
+            answer
+        }
+    })
+    .await
+}
+
+async fn results(scene: &Scene) -> Vec<Row> {
+    let sql = "SELECT *, trim_scale(cost_cents)::text AS cost FROM usage_events
+        WHERE metadata ->> 'endpoint' = 'batch_results' ORDER BY metadata ->> 'custom_id'";
+    scene.sql.query(sql, &[]).await.unwrap()
+}
+
+/// Waits until whatever the gateway has metered is stored.
+async fn stored(gateway: &Gateway) {
+    eventually("the books are balanced", || async {
+        let closed = gateway.metric("mindweave_events_closed_total").await;
+        let stored = gateway.metric("mindweave_events_stored_total").await;
+        (closed > 0.0 && closed == stored).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn results_are_metered_once_for_whoever_made_the_batch() {
+    let scene = Scene::new().await;
+    let upstream = upstream(5).await;
+    let first = scene.serve(MINDWEAVE, &upstream).start().await;
+    let second = scene.serve(MINDWEAVE, &upstream).start().await;
+    let other = Tenant::create(&scene.sql).await;
+    let other_key = other.key(&scene.sql, KeyKind::Live).await;
+    let creator = first.client(&scene.key);
+    let made = creator.post(BATCHES, &json!({"requests": []})).await;
+    assert_eq!(made.json()["id"], "msgbatch_1");
+    stored(&first).await;
+
+    eventually("the other key is known", || async {
+        let answer = second.client(&other_key).get("/v1/models").await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    // At once, and one after the other.
+    let colleague = second.client(&other_key);
+    let (one, two) = tokio::join!(creator.get(RESULTS), colleague.get(RESULTS));
+    let three = second.client(&scene.key).get(RESULTS).await;
+    for answer in [one, two, three] {
+        assert_eq!(answer.status, 200);
+        assert!(!answer.body.is_empty());
+    }
+    stored(&first).await;
+    stored(&second).await;
+
+    let results = results(&scene).await;
+    let ids: Vec<_> = results
+        .iter()
+        .map(|row| row.get::<_, Value>("metadata")["custom_id"].clone())
+        .collect();
+    assert_eq!(ids, ["item 0", "item 1", "item 2", "item 4"]);
+    for row in &results {
+        assert_eq!(
+            row.get::<_, Uuid>("org_id"),
+            scene.tenant.org_id,
+            "the creator's"
+        );
+        assert_eq!(row.get::<_, Uuid>("project_id"), scene.tenant.project_id);
+        assert_eq!(text(row, "service_tier"), "batch");
+        assert_eq!(text(row, "usage_quality"), "exact");
+        // Half of 2 dollars, and half of 10 for a million of output tokens.
+        let output = f64::from(row.get::<_, i32>("output_tokens"));
+        let cost: f64 = row.get::<_, String>("cost").parse().unwrap();
+        assert!((cost - (100.0 + output * 0.0005)).abs() < 1e-9, "{cost}");
+    }
+}
+
+#[tokio::test]
+async fn results_of_a_batch_from_elsewhere_are_the_downloaders() {
+    let scene = Scene::new().await;
+    let upstream = upstream(2).await;
+    let gateway = scene.serve(MINDWEAVE, &upstream).start().await;
+    gateway.client(&scene.key).get(RESULTS).await;
+    stored(&gateway).await;
+    let results = results(&scene).await;
+    assert_eq!(results.len(), 2);
+    assert_eq!(
+        results[0].get::<_, Uuid>("project_id"),
+        scene.tenant.project_id
+    );
+}
+
+#[tokio::test]
+async fn a_download_waits_for_room_and_loses_nothing() {
+    const ITEMS: usize = 60;
+    let scene = Scene::new().await;
+    let upstream = upstream(ITEMS).await;
+    let gateway = scene
+        .serve(MINDWEAVE, &upstream)
+        .env("MINDWEAVE_INGEST_MAX_PENDING_EVENTS", "2")
+        .start()
+        .await;
+    let answer = gateway.client(&scene.key).get(RESULTS).await;
+    assert_eq!(answer.body, lines(ITEMS).concat());
+    stored(&gateway).await;
+    assert_eq!(results(&scene).await.len(), ITEMS - 1);
+}

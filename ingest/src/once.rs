@@ -1,0 +1,109 @@
+//! Events that may come more than once, and what they hang on: stored in the transaction of their batch.
+//!
+//! Guarantees: of all events with one key the first is stored, whichever gateway or writer it comes through; keys are taken in
+//! one order, so that writers wait for each other instead of deadlocking. An event belongs to whoever made the
+//! object that it is of, as far as that is known.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::{ApiKeyId, BatchItem, OrgId, ProjectId, UsageEvent, UserId};
+use tokio_postgres::{Error, Transaction};
+use uuid::Uuid;
+
+/// Remembers the objects that were made upstream.
+pub(crate) async fn remember_objects(
+    transaction: &Transaction<'_>,
+    events: &[UsageEvent],
+) -> Result<(), Error> {
+    for event in events {
+        let Some(id) = &event.created_batch else {
+            continue;
+        };
+        let statement = "INSERT INTO upstream_objects (id, kind, org_id, project_id, user_id, api_key_id, created_at)
+            VALUES ($1, 'batch', $2, $3, $4, $5, to_timestamp($6::bigint / 1000000.0)) ON CONFLICT DO NOTHING";
+        let user_id = event.user_id.map(|id| id.0);
+        transaction
+            .execute(
+                statement,
+                &[
+                    id,
+                    &event.org_id.0,
+                    &event.project_id.0,
+                    &user_id,
+                    &event.api_key_id.0,
+                    &event.time.unix_micros,
+                ],
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// Those of the items whose key is taken now for the first time, each with the owner of its batch.
+pub(crate) async fn first_seen(
+    transaction: &Transaction<'_>,
+    items: &[UsageEvent],
+) -> Result<Vec<UsageEvent>, Error> {
+    let mut keys: Vec<_> = items
+        .iter()
+        .filter_map(|event| event.batch_item.as_ref())
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let sources: Vec<_> = keys.iter().map(|item| item.batch_id.as_str()).collect();
+    let names: Vec<_> = keys.iter().map(|item| item.custom_id.as_str()).collect();
+    let statement =
+        "INSERT INTO ingest_dedupe (source, key) SELECT * FROM unnest($1::text[], $2::text[])
+        ON CONFLICT DO NOTHING RETURNING source, key";
+    let mut taken = HashSet::new();
+    for row in transaction.query(statement, &[&sources, &names]).await? {
+        taken.insert(BatchItem {
+            batch_id: row.try_get(0)?,
+            custom_id: row.try_get(1)?,
+        });
+    }
+    let owners = owners(transaction, &sources).await?;
+    let mut fresh = Vec::with_capacity(taken.len());
+    for item in items {
+        // The first of several in one batch.
+        let Some(key) = item.batch_item.as_ref().filter(|key| taken.remove(*key)) else {
+            continue;
+        };
+        let mut event = item.clone();
+        if let Some(owner) = owners.get(key.batch_id.as_str()) {
+            event.org_id = owner.org_id;
+            event.project_id = owner.project_id;
+            event.user_id = owner.user_id;
+            event.api_key_id = owner.api_key_id;
+        }
+        fresh.push(event);
+    }
+    Ok(fresh)
+}
+
+struct Owner {
+    org_id: OrgId,
+    project_id: ProjectId,
+    user_id: Option<UserId>,
+    api_key_id: ApiKeyId,
+}
+
+async fn owners(
+    transaction: &Transaction<'_>,
+    ids: &[&str],
+) -> Result<HashMap<String, Owner>, Error> {
+    let query = "SELECT id, org_id, project_id, user_id, api_key_id FROM upstream_objects WHERE id = ANY($1)";
+    let mut owners = HashMap::new();
+    for row in transaction.query(query, &[&ids]).await? {
+        owners.insert(
+            row.try_get(0)?,
+            Owner {
+                org_id: OrgId(row.try_get(1)?),
+                project_id: ProjectId(row.try_get(2)?),
+                user_id: row.try_get::<_, Option<Uuid>>(3)?.map(UserId),
+                api_key_id: ApiKeyId(row.try_get(4)?),
+            },
+        );
+    }
+    Ok(owners)
+}

@@ -1,0 +1,3 @@
+DROP TABLE upstream_objects;
+DROP FUNCTION forget_dedupe_keys();
+DROP TABLE ingest_dedupe;

@@ -1,0 +1,94 @@
+//! The results of a message batch: a JSON object a line, of which those that succeeded hold a message with its usage.
+
+use domain::{Usage, UsageQuality};
+
+use super::calls::Call;
+use super::fields::Fields;
+use super::find::Finder;
+use super::json::tallied;
+use super::shape::BATCH_RESULT;
+
+/// The service tier of everything in a batch, where a line leaves it out.
+const BATCH: &str = "batch";
+
+/// What one item of a batch consumed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BatchResult {
+    pub(crate) custom_id: String,
+    pub(crate) model: Option<String>,
+    pub(crate) usage: Usage,
+    pub(crate) quality: UsageQuality,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) more_calls: u64,
+    /// The model refused before it put anything out.
+    pub(crate) is_refused_before_output: bool,
+}
+
+/// The reader of one batch's results.
+#[derive(Debug)]
+pub(super) struct BatchResults {
+    finder: Finder,
+    fields: Fields,
+    read: Vec<BatchResult>,
+}
+
+impl Default for BatchResults {
+    fn default() -> Self {
+        Self {
+            finder: Finder::new(BATCH_RESULT),
+            fields: Fields::default(),
+            read: Vec::new(),
+        }
+    }
+}
+
+impl BatchResults {
+    /// JSON has no raw line ends in its strings, so a line end always ends a line. What comes of the last line counts only
+    /// with its end: a download that breaks off is repeated.
+    pub(super) fn read(&mut self, mut bytes: &[u8]) {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            let (line, rest) = bytes.split_at(end);
+            self.finder.feed(line, &mut self.fields);
+            self.end_line();
+            bytes = rest.get(1..).unwrap_or_default();
+        }
+        self.finder.feed(bytes, &mut self.fields);
+    }
+
+    /// The results read since the last time.
+    pub(super) fn take(&mut self) -> Vec<BatchResult> {
+        std::mem::take(&mut self.read)
+    }
+
+    /// The answer has come to its end, with or without a line end.
+    pub(super) fn end(&mut self) {
+        self.end_line();
+    }
+
+    fn end_line(&mut self) {
+        let whole = self.finder.is_ended();
+        self.finder.restart();
+        let fields = std::mem::take(&mut self.fields);
+        if !whole || fields.result_type.as_deref() != Some("succeeded") {
+            return;
+        }
+        let Some(custom_id) = fields.custom_id else {
+            tracing::warn!("a result of a batch has no custom_id and can't be metered");
+            return;
+        };
+        let is_refused_before_output =
+            fields.stop_reason.as_deref() == Some("refusal") && fields.blocks == 0;
+        let (calls, more_calls) = fields.calls.finish();
+        let (mut usage, quality) = tallied(fields.usage);
+        usage.service_tier.get_or_insert_with(|| BATCH.to_owned());
+        self.read.push(BatchResult {
+            custom_id,
+            model: fields.model,
+            usage,
+            quality,
+            calls,
+            more_calls,
+            is_refused_before_output,
+        });
+    }
+}
