@@ -25,7 +25,8 @@ $$;
 -- Who made what upstream, where one upstream key serves many. No foreign keys: it outlives what it speaks of.
 CREATE TABLE upstream_objects (
     id TEXT PRIMARY KEY,
-    kind VARCHAR(20) NOT NULL CHECK (kind IN ('batch')),
+    seq BIGINT GENERATED ALWAYS AS IDENTITY, -- in what order they came, for those who follow
+    kind VARCHAR(20) NOT NULL, -- the path it was made at: batches, files, sessions, ...
     org_id UUID NOT NULL,
     project_id UUID NOT NULL,
     user_id UUID,
@@ -34,3 +35,17 @@ CREATE TABLE upstream_objects (
 );
 
 CREATE INDEX idx_upstream_objects_project ON upstream_objects (project_id, created_at DESC);
+CREATE INDEX idx_upstream_objects_seq ON upstream_objects (seq);
+
+-- One notification for each statement: whoever listens reads what is new.
+CREATE FUNCTION notify_upstream_objects() RETURNS TRIGGER
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM pg_notify('mindweave', json_build_object('table', TG_TABLE_NAME, 'operation', TG_OP, 'id', NULL)::TEXT);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER notify_change AFTER INSERT ON upstream_objects
+    FOR EACH STATEMENT EXECUTE FUNCTION notify_upstream_objects();

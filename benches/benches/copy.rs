@@ -100,7 +100,7 @@ fn events(rows: usize, age: Duration) -> Vec<UsageEvent> {
         cost: domain::Cost::default(),
         mcp_calls: Vec::new(),
         more_mcp_calls: 0,
-        created_batch: None,
+        created: None,
         batch_item: None,
         quality: UsageQuality::Exact,
         latency_ms: 2_000,

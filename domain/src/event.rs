@@ -1,7 +1,8 @@
 //! The usage event: what is stored of one request, for good.
 
 use crate::{
-    ApiKeyId, Cost, Endpoint, McpServerId, OrgId, ProjectId, RequestId, Timestamp, Usage, UserId,
+    ApiKeyId, Cost, Endpoint, McpServerId, ObjectKind, OrgId, ProjectId, RequestId, Timestamp,
+    Usage, UserId,
 };
 
 /// One row of `usage_events`.
@@ -43,8 +44,8 @@ pub struct UsageEvent {
     pub mcp_calls: Vec<McpCall>,
     /// How many more there are than those.
     pub more_mcp_calls: u64,
-    /// The message batch that it made upstream.
-    pub created_batch: Option<String>,
+    /// What it made upstream.
+    pub created: Option<CreatedObject>,
     /// The item of a message batch whose result it is: of all events of one item one is stored.
     pub batch_item: Option<BatchItem>,
     /// Made with a test key: at no cost, outside aggregates and budgets.
@@ -93,6 +94,15 @@ impl McpStatus {
             Self::Requested => "requested",
         }
     }
+}
+
+/// Something that a request made upstream, and that its project owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatedObject {
+    /// What it is, by the path it was made at.
+    pub kind: ObjectKind,
+    /// The API's id of it.
+    pub id: String,
 }
 
 /// One item of a message batch.

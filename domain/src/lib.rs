@@ -10,6 +10,7 @@ pub mod id;
 pub mod key;
 pub mod model;
 mod money;
+pub mod object;
 pub mod pricing;
 pub mod time;
 pub mod usage;
@@ -17,11 +18,13 @@ pub mod usage;
 pub use endpoint::Endpoint;
 pub use error_chain::error_chain;
 pub use event::{
-    BatchItem, EventStatus, EventType, McpCall, McpStatus, Outcome, UsageEvent, UsageQuality,
+    BatchItem, CreatedObject, EventStatus, EventType, McpCall, McpStatus, Outcome, UsageEvent,
+    UsageQuality,
 };
 pub use id::{ApiKeyId, McpServerId, OrgId, ProjectId, RequestId, UserId};
 pub use key::{KeyHash, KeyKind};
 pub use money::{Cents, Picodollars};
+pub use object::{ObjectKind, ObjectPath};
 pub use pricing::{Basis, Cost, PriceBook};
 pub use time::{Clock, Timestamp};
 pub use usage::{TokenCounts, Usage};

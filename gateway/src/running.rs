@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingest::{Database, Ingest, Unstored};
-use proxy::{DataPlane, KeyIndex, McpRegistry, Prices, Resources, Target, UpstreamOptions};
+use proxy::{
+    DataPlane, KeyIndex, McpRegistry, Prices, Resources, Target, UpstreamObjects, UpstreamOptions,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -74,10 +76,12 @@ impl Running {
         let targets = targets(config, &stop, &tasks).await?;
         let keys = Arc::new(KeyIndex::default());
         let mcp_servers = Arc::new(McpRegistry::default());
+        let objects = Arc::new(UpstreamObjects::default());
         let (snapshot, state) = Snapshot::new(
             database.clone(),
             Arc::clone(&keys),
             Arc::clone(&mcp_servers),
+            Arc::clone(&objects),
             targets,
             Arc::clone(&clock),
             tasks.clone(),
@@ -99,6 +103,7 @@ impl Running {
             keys,
             prices,
             mcp_servers,
+            objects,
             spending: Arc::default(),
             clock: Arc::clone(&clock),
         };

@@ -16,7 +16,7 @@ use std::time::Duration;
 use domain::{ApiKeyId, Clock, KeyHash, OrgId, ProjectId};
 use ingest::{Database, DatabaseError};
 use metrics::gauge;
-use proxy::{KeyIndex, McpRegistry};
+use proxy::{KeyIndex, McpRegistry, UpstreamObjects};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_postgres::{AsyncMessage, Client};
@@ -32,6 +32,7 @@ use domain::error_chain;
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// A database that takes longer for anything is treated as gone.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+const OBJECTS_TIMEOUT: Duration = Duration::from_secs(120);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// Notifications waiting to be read; beyond that, everything is loaded again.
@@ -41,6 +42,9 @@ const CHANGES_WAITING: usize = 1_024;
 pub(crate) struct Snapshot {
     database: Database,
     index: Arc<KeyIndex>,
+    objects: Arc<UpstreamObjects>,
+    /// Up to where they are loaded.
+    last_object: i64,
     mcp_servers: Arc<McpRegistry>,
     /// Of the MCP servers in memory.
     mcp_fingerprint: Option<Fingerprint>,
@@ -76,6 +80,7 @@ impl Snapshot {
         database: Database,
         index: Arc<KeyIndex>,
         mcp_servers: Arc<McpRegistry>,
+        objects: Arc<UpstreamObjects>,
         targets: Targets,
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
@@ -84,6 +89,8 @@ impl Snapshot {
         let snapshot = Self {
             database,
             index,
+            objects,
+            last_object: 0,
             mcp_servers,
             mcp_fingerprint: None,
             targets,
@@ -141,6 +148,8 @@ impl Snapshot {
         self.tasks.spawn(driver);
         // Listening begins before loading, so that no change falls between the two.
         answered(client.batch_execute("LISTEN mindweave")).await?;
+        // Whose objects are whose, before anybody may ask for one.
+        self.follow_objects(&client).await?;
         self.reload(&client, &Scope::All).await?;
         self.compare_mcp_servers(&client).await?;
         (*backoff, *failing) = (FIRST_BACKOFF, false);
@@ -159,6 +168,9 @@ impl Snapshot {
                     for scope in scopes {
                         self.reload(&client, &scope).await?;
                     }
+                    if all || Change::has_upstream_objects(&changes) {
+                        self.follow_objects(&client).await?;
+                    }
                     if all || Change::has_mcp_servers(&changes) {
                         self.compare_mcp_servers(&client).await?;
                     }
@@ -174,7 +186,18 @@ impl Snapshot {
             self.reload(client, &Scope::All).await?;
         }
         self.compare_mcp_servers(client).await?;
+        self.follow_objects(client).await?;
         self.verified();
+        Ok(())
+    }
+
+    /// Loads what was made upstream since the last time.
+    async fn follow_objects(&mut self, client: &Client) -> Result<(), SnapshotError> {
+        let loading = load::upstream_objects(client, self.last_object, &self.objects);
+        // All of them, at first: there may be many.
+        self.last_object = timeout(OBJECTS_TIMEOUT, loading)
+            .await
+            .map_err(|_| SnapshotError::Silent)??;
         Ok(())
     }
 

@@ -43,7 +43,7 @@ impl Batch {
             return;
         }
         self.encode(&event);
-        if event.created_batch.is_some() {
+        if event.created.is_some() {
             self.creations.push(event);
         }
     }

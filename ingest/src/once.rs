@@ -16,17 +16,18 @@ pub(crate) async fn remember_objects(
     events: &[UsageEvent],
 ) -> Result<(), Error> {
     for event in events {
-        let Some(id) = &event.created_batch else {
+        let Some(object) = &event.created else {
             continue;
         };
         let statement = "INSERT INTO upstream_objects (id, kind, org_id, project_id, user_id, api_key_id, created_at)
-            VALUES ($1, 'batch', $2, $3, $4, $5, to_timestamp($6::bigint / 1000000.0)) ON CONFLICT DO NOTHING";
+            VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7::bigint / 1000000.0)) ON CONFLICT DO NOTHING";
         let user_id = event.user_id.map(|id| id.0);
         transaction
             .execute(
                 statement,
                 &[
-                    id,
+                    &object.id,
+                    &object.kind.as_str(),
                     &event.org_id.0,
                     &event.project_id.0,
                     &user_id,

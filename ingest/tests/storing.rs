@@ -57,7 +57,7 @@ fn event() -> UsageEvent {
         cost: domain::Cost::default(),
         mcp_calls: Vec::new(),
         more_mcp_calls: 0,
-        created_batch: None,
+        created: None,
         batch_item: None,
         quality: UsageQuality::Exact,
         latency_ms: 7,

@@ -20,16 +20,8 @@ use crate::response_body::ResponseBody;
 /// An answer as it came, and what is to be done with it.
 pub(crate) struct UpstreamAnswer {
     pub(crate) response: Response<Incoming>,
-    /// Set if it may hold batch objects.
-    pub(crate) batch: Option<BatchAnswer>,
-}
-
-/// An answer with batch objects.
-pub(crate) struct BatchAnswer {
-    /// Where their URLs shall lead.
-    pub(crate) own_origin: String,
-    /// The request asked for a new one.
-    pub(crate) creates_batch: bool,
+    /// Where the URLs of batch objects shall lead, if it may hold any.
+    pub(crate) own_origin: Option<String>,
 }
 
 /// Lets an answer through.
@@ -44,11 +36,11 @@ pub(crate) async fn relay(
     exchange.report_added_latency();
 
     let editing = answer
-        .batch
+        .own_origin
         .filter(|_| head.status.is_success() && is_json(&head.headers));
     let body = match editing {
         None => relayed(exchange, body),
-        Some(batch) => match edited(&mut exchange, &mut head.headers, body, batch).await {
+        Some(origin) => match edited(&mut exchange, &mut head.headers, body, &origin).await {
             Ok(body) => body,
             Err(failure) => return rescue::answer(exchange, failure),
         },
@@ -70,14 +62,11 @@ async fn edited(
     exchange: &mut Exchange,
     headers: &mut HeaderMap,
     body: Incoming,
-    BatchAnswer {
-        own_origin,
-        creates_batch,
-    }: BatchAnswer,
+    origin: &str,
 ) -> Result<ResponseBody, Failure> {
     let idle_timeout = exchange.worker().options.upstream.idle_timeout;
     let encoding = text(headers, CONTENT_ENCODING).map(str::to_owned);
-    let page = batch_relay::edited(body, encoding.as_deref(), &own_origin, idle_timeout).await?;
+    let page = batch_relay::edited(body, encoding.as_deref(), origin, idle_timeout).await?;
     headers.remove(CONTENT_LENGTH);
     let data = match page {
         Page::AsItCame(data) => data,
@@ -86,9 +75,7 @@ async fn edited(
             data
         }
     };
-    if creates_batch && let Some(id) = id_of_batch(&data) {
-        exchange.created_batch(id);
-    }
+    exchange.observe(&data);
     exchange.settle(End::Complete);
     Ok(ResponseBody::full(data))
 }
@@ -100,6 +87,7 @@ fn note(exchange: &mut Exchange, status: u16, headers: &HeaderMap) {
     let meter = match exchange.endpoint {
         Some(Endpoint::Messages) => Some(Meter::new(content_type, encoding)),
         Some(Endpoint::BatchResults) if status == 200 => Some(Meter::of_batch_results(encoding)),
+        _ if exchange.creates().is_some() && status < 300 => Some(Meter::of_object(encoding)),
         _ => None,
     };
     let streaming = content_type.is_some_and(|value| begins_with(value, "text/event-stream"));
@@ -112,16 +100,6 @@ fn note(exchange: &mut Exchange, status: u16, headers: &HeaderMap) {
         },
         meter,
     );
-}
-
-/// The id of a batch object that stands alone.
-fn id_of_batch(json: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Batch {
-        id: String,
-    }
-    let batch: Batch = serde_json::from_slice(json).ok()?;
-    Some(batch.id)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use domain::pricing::{Charge, Free};
 use domain::{
-    Basis, BatchItem, Endpoint, EventType, KeyKind, McpCall, Outcome, ProjectId, RequestId,
-    Timestamp, UsageEvent,
+    Basis, BatchItem, CreatedObject, Endpoint, EventType, KeyKind, McpCall, ObjectKind, Outcome,
+    ProjectId, RequestId, Timestamp, UsageEvent,
 };
 use ingest::Slot;
 
@@ -36,8 +36,9 @@ pub(crate) struct Exchange {
     upstream_request: Option<Counted>,
     /// Where the answer is the results of a batch.
     download: Option<Download>,
-    /// The batch that the request has made.
-    created_batch: Option<String>,
+    /// The kind of object that the request makes, if it is answered well.
+    creates: Option<ObjectKind>,
+    created: Option<CreatedObject>,
     settled: bool,
 }
 
@@ -78,7 +79,8 @@ impl Exchange {
             waited: Duration::ZERO,
             upstream_request: None,
             download: None,
-            created_batch: None,
+            creates: None,
+            created: None,
             settled: false,
         }
     }
@@ -104,9 +106,24 @@ impl Exchange {
         });
     }
 
-    /// The answer says that the request has made a batch.
-    pub(crate) fn created_batch(&mut self, id: String) {
-        self.created_batch = Some(id);
+    /// The request asks for a new object.
+    pub(crate) fn will_create(&mut self, kind: ObjectKind) {
+        self.creates = Some(kind);
+    }
+
+    pub(crate) fn creates(&self) -> Option<ObjectKind> {
+        self.creates
+    }
+
+    /// The answer names the object that was made. From here on it is its project's.
+    pub(crate) fn created(&mut self, id: String) {
+        let (Some(kind), Some(admission)) = (self.creates.take(), &self.admission) else {
+            return;
+        };
+        self.worker
+            .objects
+            .insert(id.clone(), admission.key.project_id);
+        self.created = Some(CreatedObject { kind, id });
     }
 
     /// From here on the upstream may have done work that is billed.
@@ -138,6 +155,15 @@ impl Exchange {
             .and_then(|answer| answer.meter.as_mut())
         {
             meter.observe(data, at);
+        }
+        if self.creates.is_some() {
+            let meter = self
+                .answer
+                .as_mut()
+                .and_then(|answer| answer.meter.as_mut());
+            if let Some(id) = meter.and_then(Meter::object_id) {
+                self.created(id);
+            }
         }
     }
 
@@ -207,7 +233,7 @@ impl Exchange {
             upstream_request_id: head.and_then(|head| head.upstream_request_id.clone()),
             mcp_calls: self.mcp_calls(key.project_id, result.calls),
             more_mcp_calls: result.more_calls,
-            created_batch: None,
+            created: None,
             batch_item: Some(BatchItem {
                 batch_id: batch_id.clone(),
                 custom_id: result.custom_id,
@@ -354,7 +380,7 @@ impl Exchange {
             upstream_request_id: ended.head.upstream_request_id,
             mcp_calls,
             more_mcp_calls,
-            created_batch: self.created_batch.clone(),
+            created: self.created.clone(),
             batch_item: None,
             test,
         });

@@ -41,6 +41,12 @@ pub(crate) enum Failure {
     BodyEncodingInvalid,
     #[error("there is nothing at this path: the API is below /v1/")]
     PathUnknown,
+    #[error("the object was not found")]
+    ObjectNotFound,
+    #[error(
+        "this endpoint shows the objects of all who share the upstream key: it takes an upstream key of the organization's own"
+    )]
+    EndpointNotAllowed,
     #[error("the request body did not arrive in time")]
     BodyTimeout,
     #[error("the request body could not be read")]
@@ -99,6 +105,8 @@ impl Failure {
                 "request_body_encoding_invalid",
             ),
             Self::PathUnknown => (404, "not_found_error", "path_unknown"),
+            Self::ObjectNotFound => (404, "not_found_error", "object_not_found"),
+            Self::EndpointNotAllowed => (403, "permission_error", "endpoint_not_allowed"),
             Self::BodyTimeout => (408, "timeout_error", "request_body_timeout"),
             Self::BodyTooLarge { .. } => (413, "request_too_large", "body_too_large"),
             Self::HeadersTooLarge => (431, "invalid_request_error", "headers_too_large"),

@@ -38,6 +38,8 @@ pub struct KeyRecord {
     pub tenant: TenantState,
     /// Who answers it.
     pub target: Arc<Target>,
+    /// Whether the upstream key there is its organization's own, and all that it reaches.
+    pub own_upstream_key: bool,
     /// What its project wants done; the gateway's setting otherwise.
     pub on_client_disconnect: Option<OnClientDisconnect>,
 }

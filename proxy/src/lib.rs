@@ -30,6 +30,7 @@ mod listener;
 mod mcp;
 mod meter;
 mod metrics;
+mod objects;
 mod ops;
 mod options;
 mod pipeline;
@@ -51,6 +52,7 @@ pub use keys::{
     AllowedIps, KeyIndex, KeyRecord, KeyStatus, OnClientDisconnect, Scopes, TenantState,
 };
 pub use mcp::{McpRegistry, McpServers};
+pub use objects::UpstreamObjects;
 pub use ops::{OpsSource, serve as serve_ops};
 pub use options::Options;
 pub use server::{DataPlane, Resources};

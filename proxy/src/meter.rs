@@ -97,6 +97,8 @@ enum Answer {
     Json(Box<JsonAnswer>),
     Stream(Box<StreamedAnswer>),
     Results(Box<BatchResults>),
+    /// Something that was made: only its id is read.
+    Object(Box<JsonAnswer>),
 }
 
 impl Meter {
@@ -120,6 +122,22 @@ impl Meter {
         Self {
             answer: Answer::Results(Box::default()),
             ..Self::new(None, content_encoding)
+        }
+    }
+
+    /// A meter for an object that a request has made, which consumes nothing.
+    pub(crate) fn of_object(content_encoding: Option<&str>) -> Self {
+        Self {
+            answer: Answer::Object(Box::new(JsonAnswer::of_object())),
+            ..Self::new(None, content_encoding)
+        }
+    }
+
+    /// The id of an object that was made, once the answer is all there.
+    pub(crate) fn object_id(&mut self) -> Option<String> {
+        match &mut self.answer {
+            Answer::Object(answer) => answer.object_id(),
+            Answer::Json(_) | Answer::Stream(_) | Answer::Results(_) => None,
         }
     }
 
@@ -162,8 +180,8 @@ impl Meter {
         match &self.answer {
             Answer::Json(answer) => answer.is_complete(),
             Answer::Stream(answer) => answer.is_complete(),
-            // Another line may always follow.
-            Answer::Results(_) => false,
+            // Another line may always follow; and of an object nobody waits for the end.
+            Answer::Results(_) | Answer::Object(_) => false,
         }
     }
 
@@ -173,7 +191,7 @@ impl Meter {
         let reading = match self.answer {
             Answer::Json(answer) => answer.finish(),
             Answer::Stream(answer) => answer.finish(),
-            Answer::Results(_) => return None,
+            Answer::Results(_) | Answer::Object(_) => return None,
         };
         Some(match self.input {
             Input::Blind if !reading.complete => Reading {
@@ -198,6 +216,7 @@ impl Answer {
             Self::Json(answer) => answer.read(bytes),
             Self::Stream(answer) => answer.read(bytes, at),
             Self::Results(results) => results.read(bytes),
+            Self::Object(answer) => answer.read(bytes),
         }
     }
 }

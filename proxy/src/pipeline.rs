@@ -12,7 +12,7 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::answer::{self, BatchAnswer};
+use crate::answer;
 use crate::authenticate::authenticate;
 use crate::client_address::client_address;
 use crate::exchange::Exchange;
@@ -27,7 +27,7 @@ use crate::read_body::{ReadBody, read_body};
 use crate::request_body::Discard;
 use crate::rescue;
 use crate::response_body::ResponseBody;
-use crate::route::{self, BatchPath, Route};
+use crate::route::{self, ObjectRoute, Route};
 use crate::upload::UploadWatch;
 use crate::worker::Worker;
 
@@ -156,18 +156,18 @@ async fn ask_upstream(
 ) -> Result<answer::UpstreamAnswer, Failure> {
     let worker = Rc::clone(exchange.worker());
     // Batch objects are edited; this is where their URLs shall lead.
-    let batch = (known.endpoint == Endpoint::Batches).then(|| BatchAnswer {
-        own_origin: route::own_origin(&head, peer, &worker.options.trusted_proxies),
-        creates_batch: head.method == Method::POST
-            && BatchPath::of(known.path.path()).is_collection,
-    });
+    let own_origin = (known.endpoint == Endpoint::Batches)
+        .then(|| route::own_origin(&head, peer, &worker.options.trusted_proxies));
     let shape = Shape {
-        plain_answer: batch.is_some(),
+        plain_answer: own_origin.is_some(),
         http1: !worker.options.upstream.http2,
     };
     let request = forward::prepare(&mut head, &known.key, &known.path, body, shape)?;
     let response = forward::send(exchange, request, upload).await?;
-    Ok(answer::UpstreamAnswer { response, batch })
+    Ok(answer::UpstreamAnswer {
+        response,
+        own_origin,
+    })
 }
 
 /// What the head of a request says: what it is for, and whose it is.
@@ -182,8 +182,12 @@ fn identify(exchange: &mut Exchange, peer: Peer, head: &Parts) -> Result<Known, 
     if headers::wire_size(&head.headers) > Options::MAX_HEADER_BYTES {
         return Err(Failure::HeadersTooLarge.into());
     }
-    let (endpoint, path) = match route::route(&head.method, &head.uri) {
-        Route::Api { endpoint, path } => (endpoint, path),
+    let (endpoint, path, object) = match route::route(&head.method, &head.uri) {
+        Route::Api {
+            endpoint,
+            path,
+            object,
+        } => (endpoint, path, object),
         Route::Probe => return Err(Refusal::Probe),
         Route::Unknown => return Err(Failure::PathUnknown.into()),
     };
@@ -196,16 +200,43 @@ fn identify(exchange: &mut Exchange, peer: Peer, head: &Parts) -> Result<Known, 
         address,
         worker.clock.now(),
     )?;
-    if endpoint == Endpoint::BatchResults
-        && let Some(batch_id) = BatchPath::of(path.path()).id
-    {
-        exchange.download(batch_id, Arc::clone(&key));
+    if let Some(object) = object {
+        about_objects(exchange, &head.method, &key, object)?;
+    } else if endpoint == Endpoint::Organizations && !key.own_upstream_key {
+        return Err(Failure::EndpointNotAllowed.into());
     }
     Ok(Known {
         endpoint,
         path,
         key,
     })
+}
+
+/// Keeps the objects of others out of reach, and notes what becomes of one's own.
+fn about_objects(
+    exchange: &mut Exchange,
+    method: &Method,
+    key: &Arc<KeyRecord>,
+    ObjectRoute { kind, id }: ObjectRoute,
+) -> Result<(), Failure> {
+    match id {
+        Some(id) => {
+            let objects = &exchange.worker().objects;
+            if !key.own_upstream_key && objects.is_somebody_elses(&id, key.project_id) {
+                return Err(Failure::ObjectNotFound);
+            }
+            if exchange.endpoint == Some(Endpoint::BatchResults) {
+                exchange.download(id, Arc::clone(key));
+            }
+        }
+        None if method == Method::POST => exchange.will_create(kind),
+        // A list shows everybody's.
+        None if matches!(*method, Method::GET | Method::HEAD) && !key.own_upstream_key => {
+            return Err(Failure::EndpointNotAllowed);
+        }
+        None => {}
+    }
+    Ok(())
 }
 
 /// Takes the place of the event before any money is spent.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::Endpoint;
+use domain::{Endpoint, ObjectKind, ObjectPath};
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -19,11 +19,21 @@ pub(crate) enum Route {
     Api {
         endpoint: Endpoint,
         path: PathAndQuery,
+        /// What it is about, if that is an object or all of a kind.
+        object: Option<ObjectRoute>,
     },
     /// A client asking whether anybody is there.
     Probe,
     /// Nothing of ours.
     Unknown,
+}
+
+/// The objects that a request is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ObjectRoute {
+    pub(crate) kind: ObjectKind,
+    /// None of a collection.
+    pub(crate) id: Option<String>,
 }
 
 /// Tells the route.
@@ -39,34 +49,20 @@ pub(crate) fn route(method: &Method, uri: &Uri) -> Route {
         return Route::Unknown;
     }
     let path = collapsed(path);
-    match meaning(path.path()).as_deref().and_then(Endpoint::of_path) {
-        Some(endpoint) => Route::Api { endpoint, path },
-        None => Route::Unknown,
-    }
-}
-
-/// What a path says of message batches.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct BatchPath {
-    /// It is that of all batches, where new ones are made.
-    pub(crate) is_collection: bool,
-    /// The batch it leads to.
-    pub(crate) id: Option<String>,
-}
-
-impl BatchPath {
-    pub(crate) fn of(path: &str) -> Self {
-        let meaning = meaning(path).unwrap_or_default();
-        let below = meaning
-            .trim_end_matches('/')
-            .strip_prefix("/v1/messages/batches");
-        let id = below
-            .and_then(|below| below.strip_prefix('/'))
-            .and_then(|below| below.split('/').next());
-        Self {
-            is_collection: below == Some(""),
-            id: id.filter(|id| !id.is_empty()).map(str::to_owned),
-        }
+    let Some(meaning) = meaning(path.path()) else {
+        return Route::Unknown;
+    };
+    let Some(endpoint) = Endpoint::of_path(&meaning) else {
+        return Route::Unknown;
+    };
+    let object = ObjectPath::of(&meaning).map(|object| ObjectRoute {
+        kind: object.kind,
+        id: object.id.map(str::to_owned),
+    });
+    Route::Api {
+        endpoint,
+        path,
+        object,
     }
 }
 
@@ -196,6 +192,7 @@ mod tests {
             let Route::Api {
                 endpoint,
                 path: forwarded,
+                ..
             } = route(&Method::POST, &Uri::from_static(path))
             else {
                 panic!("{path} is no route");

@@ -23,6 +23,7 @@ use crate::keys::KeyIndex;
 use crate::listener;
 use crate::mcp::McpRegistry;
 use crate::metrics::Metrics;
+use crate::objects::UpstreamObjects;
 use crate::options::Options;
 use crate::spending::Spending;
 use crate::upstream::Upstream;
@@ -42,6 +43,8 @@ pub struct Resources {
     pub prices: Arc<Prices>,
     /// What MCP servers there are.
     pub mcp_servers: Arc<McpRegistry>,
+    /// Whose the objects upstream are.
+    pub objects: Arc<UpstreamObjects>,
     /// What was spent, for the metrics.
     pub spending: Arc<Spending>,
     /// The present.
@@ -133,6 +136,7 @@ fn run(runtime: &tokio::runtime::Runtime, shared: Shared, listener: StdListener,
         keys: shared.resources.keys,
         prices: shared.resources.prices,
         mcp_servers: shared.resources.mcp_servers,
+        objects: shared.resources.objects,
         spending: shared.resources.spending,
         clock: shared.resources.clock,
         bodies: shared.bodies,

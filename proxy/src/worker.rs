@@ -13,6 +13,7 @@ use crate::body_budget::BodyBudget;
 use crate::keys::KeyIndex;
 use crate::mcp::McpRegistry;
 use crate::metrics::Metrics;
+use crate::objects::UpstreamObjects;
 use crate::options::Options;
 use crate::spending::Spending;
 use crate::upstream::Upstream;
@@ -24,6 +25,7 @@ pub(crate) struct Worker {
     pub(crate) keys: Arc<KeyIndex>,
     pub(crate) prices: Arc<Prices>,
     pub(crate) mcp_servers: Arc<McpRegistry>,
+    pub(crate) objects: Arc<UpstreamObjects>,
     pub(crate) spending: Arc<Spending>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) bodies: Arc<BodyBudget>,

@@ -25,6 +25,13 @@ impl Change {
         changes.iter().any(|change| change.table == "mcp_servers")
     }
 
+    /// Whether something new upstream is among it.
+    pub(super) fn has_upstream_objects(changes: &[Self]) -> bool {
+        changes
+            .iter()
+            .any(|change| change.table == "upstream_objects")
+    }
+
     /// A change with all others that already wait.
     pub(super) fn gather(first: Self, waiting: &mut mpsc::Receiver<Self>) -> Vec<Self> {
         std::iter::once(first)

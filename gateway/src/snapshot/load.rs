@@ -5,8 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use domain::{ApiKeyId, KeyHash, KeyKind, McpServerId, OrgId, ProjectId, Timestamp, UserId};
+use futures_util::TryStreamExt as _;
 use ipnet::IpNet;
-use proxy::{AllowedIps, KeyRecord, KeyStatus, McpServers, Scopes, Target, TenantState};
+use proxy::{
+    AllowedIps, KeyRecord, KeyStatus, McpServers, Scopes, Target, TenantState, UpstreamObjects,
+};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
@@ -79,11 +82,14 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    fn of(&self, kind: KeyKind, slug: &str) -> Arc<Target> {
-        Arc::clone(match kind {
+    /// Who answers, and whether the upstream key there is the organization's own.
+    fn of(&self, kind: KeyKind, slug: &str) -> (Arc<Target>, bool) {
+        let own = self.by_org.get(slug).filter(|_| kind == KeyKind::Live);
+        let shared = match kind {
             KeyKind::Test => &self.test,
-            KeyKind::Live => self.by_org.get(slug).unwrap_or(&self.live),
-        })
+            KeyKind::Live => &self.live,
+        };
+        (Arc::clone(own.unwrap_or(shared)), own.is_some())
     }
 }
 
@@ -116,6 +122,27 @@ pub(super) async fn fingerprint(client: &Client) -> Result<Fingerprint, tokio_po
         rows: row.try_get(0)?,
         hash: row.try_get(1)?,
     })
+}
+
+/// Loads who has made what upstream, after the given place. Rows become visible in another order than they were numbered
+/// in, so some before it are read again.
+pub(super) async fn upstream_objects(
+    client: &Client,
+    after: i64,
+    objects: &UpstreamObjects,
+) -> Result<i64, tokio_postgres::Error> {
+    const READ_AGAIN: i64 = 1_000;
+    let query = "SELECT id, project_id, seq FROM upstream_objects WHERE seq > $1 ORDER BY seq";
+    let rows = client
+        .query_raw(query, [after.saturating_sub(READ_AGAIN)])
+        .await?;
+    let mut rows = std::pin::pin!(rows);
+    let mut last = after;
+    while let Some(row) = rows.try_next().await? {
+        objects.insert(row.try_get(0)?, ProjectId(row.try_get(1)?));
+        last = last.max(row.try_get(2)?);
+    }
+    Ok(last)
 }
 
 /// Loads the MCP servers of all projects.
@@ -171,6 +198,7 @@ fn key(
     };
     let scopes: Vec<Option<String>> = row.try_get("scopes")?;
     let has_scope = |name: &str| scopes.iter().flatten().any(|scope| scope == name);
+    let (target, own_upstream_key) = targets.of(kind, &slug);
     let record = KeyRecord {
         id,
         project_id: ProjectId(row.try_get("project_id")?),
@@ -190,7 +218,8 @@ fn key(
             row.try_get("project_active")?,
             row.try_get("organization_active")?,
         ),
-        target: targets.of(kind, &slug),
+        target,
+        own_upstream_key,
         on_client_disconnect: row
             .try_get::<_, Option<String>>("on_client_disconnect")?
             .and_then(|text| text.parse().ok()),

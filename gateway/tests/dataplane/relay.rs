@@ -6,5 +6,6 @@ mod connections;
 mod credentials;
 mod framing;
 mod headers;
+mod objects;
 mod paths;
 mod tls;

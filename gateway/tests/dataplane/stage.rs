@@ -9,9 +9,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use testkit::gateway::Builder;
 use testkit::upstream::{Body, Received, whole};
-use testkit::{Certificate, Client, Gateway, Scene, Upstream, Wire};
+use testkit::{Certificate, Client, Gateway, Scene, Tenant, Upstream, Wire};
 
 use crate::MINDWEAVE;
 
@@ -33,6 +34,20 @@ impl Stage {
     ) -> Self {
         let scene = Scene::new().await;
         let gateway = configure(scene.serve(MINDWEAVE, &upstream)).start().await;
+        Self {
+            scene,
+            upstream,
+            gateway,
+        }
+    }
+
+    /// With an upstream key of the tenant's own.
+    pub(crate) async fn with_own_upstream_key(upstream: Upstream) -> Self {
+        let scene = Scene::new().await;
+        let folder = tempfile::tempdir().unwrap();
+        let config = own_upstream_key(&folder, &scene.tenant);
+        let builder = scene.serve(MINDWEAVE, &upstream);
+        let gateway = builder.arg("--config").arg(config).start().await;
         Self {
             scene,
             upstream,
@@ -83,6 +98,15 @@ impl Stage {
         let key = &self.scene.key;
         format!("{method} {target} HTTP/1.1\r\nhost: gateway\r\nx-api-key: {key}\r\n{more}\r\n")
     }
+}
+
+/// A configuration by which a tenant's organization has an upstream key of its own.
+pub(crate) fn own_upstream_key(folder: &TempDir, tenant: &Tenant) -> PathBuf {
+    let path = folder.path().join("mindweave.toml");
+    let slug = format!("org-{}", tenant.org_id.simple());
+    let text = format!("[upstream.keys]\n{slug} = \"sk-ant-api03-of-its-own\"\n");
+    std::fs::write(&path, text).unwrap();
+    path
 }
 
 /// What an upstream got.

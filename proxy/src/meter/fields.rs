@@ -17,6 +17,7 @@ const MESSAGE_LIMIT: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     pub(super) kind: Option<Kind>,
+    pub(super) object_id: Option<String>,
     pub(super) custom_id: Option<String>,
     pub(super) result_type: Option<String>,
     pub(super) model: Option<String>,
@@ -102,6 +103,7 @@ impl Fields {
             Field::ErrorMessage => {
                 self.error.message = json.and_then(|json| quote::text(json, MESSAGE_LIMIT));
             }
+            Field::ObjectId => self.object_id = name(),
             Field::CustomId => self.custom_id = name(),
             Field::ResultType => self.result_type = name(),
             Field::BlockType => {

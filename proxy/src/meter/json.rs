@@ -5,7 +5,7 @@ use domain::{Usage, UsageQuality};
 use super::Reading;
 use super::fields::{Fields, Figures, Kind};
 use super::find::Finder;
-use super::shape::ANSWER;
+use super::shape::{ANSWER, OBJECT};
 use super::tally::Tally;
 
 /// The reader of one.
@@ -25,6 +25,21 @@ impl Default for JsonAnswer {
 }
 
 impl JsonAnswer {
+    /// A reader that wants an object's id and nothing else.
+    pub(super) fn of_object() -> Self {
+        Self {
+            finder: Finder::new(OBJECT),
+            fields: Fields::default(),
+        }
+    }
+
+    /// The object's id, once it is all there.
+    pub(super) fn object_id(&mut self) -> Option<String> {
+        self.is_complete()
+            .then(|| self.fields.object_id.take())
+            .flatten()
+    }
+
     pub(super) fn read(&mut self, bytes: &[u8]) {
         self.finder.feed(bytes, &mut self.fields);
     }

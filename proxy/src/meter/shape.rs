@@ -12,6 +12,7 @@ pub(super) enum Field {
     ErrorType,
     ErrorCode,
     ErrorMessage,
+    ObjectId,
     CustomId,
     ResultType,
     BlockType,
@@ -61,6 +62,9 @@ pub(super) const ANSWER: Shape = &[
     ("content", Plan::Each(CONTENT_BLOCK)),
     ("error", Plan::Enter(ERROR)),
 ];
+
+/// An object that was made.
+pub(super) const OBJECT: Shape = &[("id", Plan::Keep(Field::ObjectId))];
 
 /// A line of a batch's results.
 pub(super) const BATCH_RESULT: Shape = &[

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 use testkit::scene::text;
 use testkit::upstream::whole;
-use testkit::{Gateway, Scene, Tenant, Upstream, eventually};
+use testkit::{Gateway, Scene, Upstream, eventually};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -87,20 +87,19 @@ async fn results_are_metered_once_for_whoever_made_the_batch() {
     let upstream = upstream(5).await;
     let first = scene.serve(MINDWEAVE, &upstream).start().await;
     let second = scene.serve(MINDWEAVE, &upstream).start().await;
-    let other = Tenant::create(&scene.sql).await;
-    let other_key = other.key(&scene.sql, KeyKind::Live).await;
+    let colleagues_key = scene.tenant.key(&scene.sql, KeyKind::Live).await;
     let creator = first.client(&scene.key);
     let made = creator.post(BATCHES, &json!({"requests": []})).await;
     assert_eq!(made.json()["id"], "msgbatch_1");
     stored(&first).await;
 
     eventually("the other key is known", || async {
-        let answer = second.client(&other_key).get("/v1/models").await;
+        let answer = second.client(&colleagues_key).get("/v1/models").await;
         (answer.status == 200).then_some(())
     })
     .await;
     // At once, and one after the other.
-    let colleague = second.client(&other_key);
+    let colleague = second.client(&colleagues_key);
     let (one, two) = tokio::join!(creator.get(RESULTS), colleague.get(RESULTS));
     let three = second.client(&scene.key).get(RESULTS).await;
     for answer in [one, two, three] {
@@ -110,6 +109,8 @@ async fn results_are_metered_once_for_whoever_made_the_batch() {
     stored(&first).await;
     stored(&second).await;
 
+    let sql = "SELECT api_key_id FROM usage_events WHERE metadata ->> 'endpoint' = 'batches'";
+    let creators_key: Uuid = scene.sql.query_one(sql, &[]).await.unwrap().get(0);
     let results = results(&scene).await;
     let ids: Vec<_> = results
         .iter()
@@ -117,11 +118,8 @@ async fn results_are_metered_once_for_whoever_made_the_batch() {
         .collect();
     assert_eq!(ids, ["item 0", "item 1", "item 2", "item 4"]);
     for row in &results {
-        assert_eq!(
-            row.get::<_, Uuid>("org_id"),
-            scene.tenant.org_id,
-            "the creator's"
-        );
+        let key: Option<Uuid> = row.get("api_key_id");
+        assert_eq!(key, Some(creators_key), "the creator's");
         assert_eq!(row.get::<_, Uuid>("project_id"), scene.tenant.project_id);
         assert_eq!(text(row, "service_tier"), "batch");
         assert_eq!(text(row, "usage_quality"), "exact");

@@ -33,7 +33,7 @@ async fn results_urls_lead_back_to_the_gateway() {
         async { json_answer(200, text) }
     })
     .await;
-    let stage = Stage::before(upstream).await;
+    let stage = Stage::with_own_upstream_key(upstream).await;
     let own = stage.origin().to_owned();
     for client in [stage.client(), stage.http2_client()] {
         for (method, path, expected) in [

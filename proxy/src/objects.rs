@@ -1,0 +1,40 @@
+//! Whose the objects upstream are, where one upstream key serves many tenants.
+//!
+//! Guarantees: what a project has made through a gateway on this database is out of every other project's reach, by its id as by a
+//! list, as soon as its answer has left. What nobody has made through a gateway belongs to nobody and is let through: the API
+//! makes objects of its own (files that code writes), and there may be older ones.
+
+use dashmap::DashMap;
+use domain::ProjectId;
+
+/// Owners by object, all in memory.
+#[derive(Debug, Default)]
+pub struct UpstreamObjects {
+    owners: DashMap<String, ProjectId>,
+}
+
+impl UpstreamObjects {
+    /// Notes who has made an object. The first word counts.
+    pub fn insert(&self, id: String, owner: ProjectId) {
+        self.owners.entry(id).or_insert(owner);
+    }
+
+    /// Whether it is known that somebody else has made it.
+    pub(crate) fn is_somebody_elses(&self, id: &str, project_id: ProjectId) -> bool {
+        self.owners
+            .get(id)
+            .is_some_and(|owner| *owner != project_id)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.owners.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.owners.is_empty()
+    }
+}
