@@ -213,6 +213,10 @@ impl Exchange {
             time: *time,
             free,
         });
+        // Tokens and cost are not counted in the metrics: only the database knows whether it is the first download.
+        if let Basis::Unpriced(reason) = cost.basis {
+            self.worker.metrics.unpriced(reason);
+        }
         let head = self.answer.as_ref().map(|answer| &answer.head);
         slot.submit(UsageEvent {
             time: *time,
