@@ -168,10 +168,10 @@ impl Snapshot {
                     for scope in scopes {
                         self.reload(&client, &scope).await?;
                     }
-                    if all || Change::has_upstream_objects(&changes) {
+                    if all || Change::concern(&changes, "upstream_objects") {
                         self.follow_objects(&client).await?;
                     }
-                    if all || Change::has_mcp_servers(&changes) {
+                    if all || Change::concern(&changes, "mcp_servers") {
                         self.compare_mcp_servers(&client).await?;
                     }
                 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use domain::pricing::{Charge, Free};
 use domain::{
-    Basis, BatchItem, CreatedObject, Endpoint, EventType, KeyKind, McpCall, ObjectKind, Outcome,
-    ProjectId, RequestId, Timestamp, UsageEvent,
+    Basis, BatchItem, Cost, CreatedObject, Endpoint, EventType, KeyKind, McpCall, ObjectKind,
+    Outcome, ProjectId, RequestId, Timestamp, UsageEvent,
 };
 use ingest::Slot;
 
@@ -116,7 +116,7 @@ impl Exchange {
     }
 
     /// The answer names the object that was made. From here on it is its project's.
-    pub(crate) fn created(&mut self, id: String) {
+    fn created(&mut self, id: String) {
         let (Some(kind), Some(admission)) = (self.creates.take(), &self.admission) else {
             return;
         };
@@ -149,22 +149,15 @@ impl Exchange {
     /// Shows the meter what is about to leave.
     pub(crate) fn observe(&mut self, data: &[u8]) {
         let at = self.elapsed();
-        if let Some(meter) = self
-            .answer
-            .as_mut()
-            .and_then(|answer| answer.meter.as_mut())
-        {
-            meter.observe(data, at);
+        let Some(meter) = self.meter() else { return };
+        meter.observe(data, at);
+        if let Some(id) = meter.object_id() {
+            self.created(id);
         }
-        if self.creates.is_some() {
-            let meter = self
-                .answer
-                .as_mut()
-                .and_then(|answer| answer.meter.as_mut());
-            if let Some(id) = meter.and_then(Meter::object_id) {
-                self.created(id);
-            }
-        }
+    }
+
+    fn meter(&mut self) -> Option<&mut Meter> {
+        self.answer.as_mut()?.meter.as_mut()
     }
 
     /// Hands over the results of a batch that have come in. Answers whether there was room for all of them.
@@ -172,18 +165,12 @@ impl Exchange {
         let Some(mut download) = self.download.take() else {
             return true;
         };
-        if let Some(meter) = self
-            .answer
-            .as_mut()
-            .and_then(|answer| answer.meter.as_mut())
-        {
+        if let Some(meter) = self.meter() {
             download.waiting.extend(meter.take_results(at_end));
         }
-        while !download.waiting.is_empty()
-            && let Some(slot) = self.worker.lane.reserve()
-        {
-            // Not empty, as was just seen.
-            let Some(result) = download.waiting.pop_front() else {
+        while let Some(result) = download.waiting.pop_front() {
+            let Some(slot) = self.worker.lane.reserve() else {
+                download.waiting.push_front(result);
                 break;
             };
             self.record_result(&download, result, slot);
@@ -207,16 +194,13 @@ impl Exchange {
             () if result.is_refused_before_output => Some(Free::Refusal),
             () => None,
         };
-        let cost = self.worker.prices.load().price(&Charge {
+        // Tokens and cost are not counted in the metrics: only the database knows whether it is the first download.
+        let cost = self.price(&Charge {
             model: &model,
             usage: &result.usage,
             time: *time,
             free,
         });
-        // Tokens and cost are not counted in the metrics: only the database knows whether it is the first download.
-        if let Basis::Unpriced(reason) = cost.basis {
-            self.worker.metrics.unpriced(reason);
-        }
         let head = self.answer.as_ref().map(|answer| &answer.head);
         slot.submit(UsageEvent {
             time: *time,
@@ -348,7 +332,7 @@ impl Exchange {
         let (model, usage, calls, more_mcp_calls) = ended.reading.map(read).unwrap_or_default();
         let model = model.unwrap_or(admission.model);
         let mcp_calls = self.mcp_calls(admission.key.project_id, calls);
-        let cost = self.worker.prices.load().price(&Charge {
+        let cost = self.price(&Charge {
             model: &model,
             usage: &usage,
             time: admission.time,
@@ -357,9 +341,6 @@ impl Exchange {
         if !test {
             self.worker.metrics.tokens(&model, &usage.tokens);
             self.worker.spending.add(&model, cost.amount);
-        }
-        if let Basis::Unpriced(reason) = cost.basis {
-            self.worker.metrics.unpriced(reason);
         }
         admission.slot.submit(UsageEvent {
             time: admission.time,
@@ -388,6 +369,15 @@ impl Exchange {
             batch_item: None,
             test,
         });
+    }
+
+    /// By the prices in force.
+    fn price(&self, charge: &Charge<'_>) -> Cost {
+        let cost = self.worker.prices.load().price(charge);
+        if let Basis::Unpriced(reason) = cost.basis {
+            self.worker.metrics.unpriced(reason);
+        }
+        cost
     }
 
     fn mcp_calls(&self, project_id: ProjectId, calls: Vec<Call>) -> Vec<McpCall> {

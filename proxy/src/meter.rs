@@ -147,7 +147,7 @@ impl Meter {
             return Vec::new();
         };
         if at_end {
-            results.end();
+            results.end_line();
         }
         results.take()
     }
@@ -206,8 +206,12 @@ impl Meter {
 impl Reading {
     /// Whether the model refused before it put anything out: the API reports what that consumed, and doesn't bill it.
     pub(crate) fn is_refused_before_output(&self) -> bool {
-        self.stop_reason.as_deref() == Some("refusal") && !self.has_content
+        is_refused_before_output(self.stop_reason.as_deref(), self.has_content)
     }
+}
+
+fn is_refused_before_output(stop_reason: Option<&str>, has_content: bool) -> bool {
+    stop_reason == Some("refusal") && !has_content
 }
 
 impl Answer {

@@ -49,7 +49,7 @@ struct Flow {
 
 #[derive(Debug)]
 struct Held {
-    frame: Option<Frame<Bytes>>,
+    frame: Frame<Bytes>,
     look_again: Pin<Box<Sleep>>,
 }
 
@@ -92,8 +92,7 @@ impl Flow {
             if let Some(held) = &mut self.held {
                 ready!(held.look_again.as_mut().poll(ctx));
                 if self.exchange.hand_over_results(false) {
-                    let frame = self.held.take().and_then(|held| held.frame);
-                    return Poll::Ready(frame.map(Ok));
+                    return Poll::Ready(self.held.take().map(|held| Ok(held.frame)));
                 }
                 held.look_again.as_mut().reset(Instant::now() + LOOK_AGAIN);
                 continue;
@@ -109,7 +108,7 @@ impl Flow {
                 return Poll::Ready(Some(Ok(frame)));
             }
             self.held = Some(Held {
-                frame: Some(frame),
+                frame,
                 look_again: Box::pin(sleep(LOOK_AGAIN)),
             });
         }

@@ -20,16 +20,9 @@ impl Change {
         serde_json::from_str(payload).ok()
     }
 
-    /// Whether an MCP server is among what has changed.
-    pub(super) fn has_mcp_servers(changes: &[Self]) -> bool {
-        changes.iter().any(|change| change.table == "mcp_servers")
-    }
-
-    /// Whether something new upstream is among it.
-    pub(super) fn has_upstream_objects(changes: &[Self]) -> bool {
-        changes
-            .iter()
-            .any(|change| change.table == "upstream_objects")
+    /// Whether a table is among those that have changed.
+    pub(super) fn concern(changes: &[Self], table: &str) -> bool {
+        changes.iter().any(|change| change.table == table)
     }
 
     /// A change with all others that already wait.

@@ -26,7 +26,7 @@ const KEYS: &str = "\
     FROM api_keys k JOIN projects p ON p.id = k.project_id JOIN organizations o ON o.id = p.org_id";
 
 /// Tells two states of a row apart. Being used changes nothing that is in it.
-const ROW_HASH: &str = "hashtextextended(keys::text, 0)";
+const ROW_HASH: &str = "hashtextextended(found::text, 0)";
 
 /// Servers that nobody has deleted, whatever their approval: a call is told by its name.
 const MCP_SERVERS: &str = "SELECT id, project_id, name FROM mcp_servers WHERE deleted_at IS NULL";
@@ -100,7 +100,7 @@ pub(super) async fn keys(
     targets: &Targets,
 ) -> Result<Vec<Loaded>, tokio_postgres::Error> {
     let select = |condition: &str| {
-        format!("SELECT keys.*, {ROW_HASH} AS row_hash FROM ({KEYS} WHERE {condition}) AS keys")
+        format!("SELECT found.*, {ROW_HASH} AS row_hash FROM ({KEYS} WHERE {condition}) AS found")
     };
     let rows = match scope {
         Scope::All => client.query(&select("true"), &[]).await?,
@@ -116,7 +116,15 @@ pub(super) async fn keys(
 
 /// The fingerprint of all keys, computed where they are.
 pub(super) async fn fingerprint(client: &Client) -> Result<Fingerprint, tokio_postgres::Error> {
-    let query = format!("SELECT count(*), coalesce(bit_xor({ROW_HASH}), 0) FROM ({KEYS}) AS keys");
+    fingerprint_of(client, KEYS).await
+}
+
+async fn fingerprint_of(
+    client: &Client,
+    select: &str,
+) -> Result<Fingerprint, tokio_postgres::Error> {
+    let query =
+        format!("SELECT count(*), coalesce(bit_xor({ROW_HASH}), 0) FROM ({select}) AS found");
     let row = client.query_one(&query, &[]).await?;
     Ok(Fingerprint {
         rows: row.try_get(0)?,
@@ -157,14 +165,7 @@ pub(super) async fn mcp_servers(client: &Client) -> Result<McpServers, tokio_pos
 
 /// Their fingerprint, computed where they are.
 pub(super) async fn mcp_fingerprint(client: &Client) -> Result<Fingerprint, tokio_postgres::Error> {
-    let query = format!(
-        "SELECT count(*), coalesce(bit_xor(hashtextextended(servers::text, 0)), 0) FROM ({MCP_SERVERS}) AS servers"
-    );
-    let row = client.query_one(&query, &[]).await?;
-    Ok(Fingerprint {
-        rows: row.try_get(0)?,
-        hash: row.try_get(1)?,
-    })
+    fingerprint_of(client, MCP_SERVERS).await
 }
 
 fn loaded(row: &Row, targets: &Targets) -> Result<Loaded, tokio_postgres::Error> {

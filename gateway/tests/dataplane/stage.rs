@@ -76,6 +76,15 @@ impl Stage {
         Client::http2(self.origin(), &self.scene.key)
     }
 
+    /// A client with the tenant's key, over HTTP/2 or HTTP/1.1.
+    pub(crate) fn client_over(&self, http2: bool) -> Client {
+        if http2 {
+            self.http2_client()
+        } else {
+            self.client()
+        }
+    }
+
     /// A connection to write on by hand.
     pub(crate) async fn wire(&self) -> Wire {
         Wire::connect(self.origin()).await

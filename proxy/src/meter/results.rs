@@ -5,6 +5,7 @@ use domain::{Usage, UsageQuality};
 use super::calls::Call;
 use super::fields::Fields;
 use super::find::Finder;
+use super::is_refused_before_output;
 use super::json::tallied;
 use super::shape::BATCH_RESULT;
 
@@ -60,12 +61,8 @@ impl BatchResults {
         std::mem::take(&mut self.read)
     }
 
-    /// The answer has come to its end, with or without a line end.
-    pub(super) fn end(&mut self) {
-        self.end_line();
-    }
-
-    fn end_line(&mut self) {
+    /// At a line end, or at the end of the answer.
+    pub(super) fn end_line(&mut self) {
         let whole = self.finder.is_ended();
         self.finder.restart();
         let fields = std::mem::take(&mut self.fields);
@@ -77,7 +74,7 @@ impl BatchResults {
             return;
         };
         let is_refused_before_output =
-            fields.stop_reason.as_deref() == Some("refusal") && fields.blocks == 0;
+            is_refused_before_output(fields.stop_reason.as_deref(), fields.blocks > 0);
         let (calls, more_calls) = fields.calls.finish();
         let (mut usage, quality) = tallied(fields.usage);
         usage.service_tier.get_or_insert_with(|| BATCH.to_owned());

@@ -15,11 +15,7 @@ async fn a_caller_that_leaves_a_stream_cancels_it_upstream() {
     let (upstream, mut feeds) = feeding().await;
     let stage = Stage::before(upstream).await;
     for (case, http2) in [("HTTP/1.1", false), ("HTTP/2", true)] {
-        let client = if http2 {
-            stage.http2_client()
-        } else {
-            stage.client()
-        };
+        let client = stage.client_over(http2);
         let asking = client.begin(Method::POST, "/v1/messages", question(true).to_string());
         let mut body = asking.await.unwrap().into_body();
         let feed = feeds.recv().await.unwrap();

@@ -37,11 +37,7 @@ async fn stage(upstream: Upstream, setting: &str, of_project: Option<&str>) -> S
 
 /// A caller that gets the beginning of a stream and leaves; the gateway has noticed.
 async fn left(stage: &Stage, http2: bool, feeds: &mut mpsc::Receiver<Feed>) -> Feed {
-    let client = if http2 {
-        stage.http2_client()
-    } else {
-        stage.client()
-    };
+    let client = stage.client_over(http2);
     let asking = client.begin(Method::POST, "/v1/messages", question(true).to_string());
     let mut body = asking.await.unwrap().into_body();
     let feed = feeds.recv().await.unwrap();

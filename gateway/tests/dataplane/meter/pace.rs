@@ -88,11 +88,7 @@ async fn a_caller_that_reads_slowly_slows_the_upstream_down() {
             builder.env("MINDWEAVE_UPSTREAM_IDLE_TIMEOUT", "200ms")
         })
         .await;
-        let client = if http2 {
-            stage.http2_client()
-        } else {
-            stage.client()
-        };
+        let client = stage.client_over(http2);
         let answer = client
             .begin(Method::GET, "/v1/files/f/content", "")
             .await
