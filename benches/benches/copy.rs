@@ -101,7 +101,7 @@ fn events(rows: usize, age: Duration) -> Vec<UsageEvent> {
         mcp_calls: Vec::new(),
         more_mcp_calls: 0,
         created: None,
-        batch_item: None,
+        repeatable: None,
         quality: UsageQuality::Exact,
         latency_ms: 2_000,
         time_to_first_token_ms: Some(300),
@@ -211,7 +211,8 @@ async fn store(database: &Database, way: &Way, rows: usize) -> Duration {
                 .with_no_client_auth();
             let server = ingest::Database::new(&database.url(), tls).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(BenchClock(Instant::now()));
-            let (ingest, mut lanes) = Ingest::start(&options, &server, &clock).unwrap();
+            let (ingest, mut lanes) =
+                Ingest::start(&options, &server, &clock, &Arc::default()).unwrap();
             let lane = lanes.remove(0);
             let started = Instant::now();
             for event in events {

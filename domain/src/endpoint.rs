@@ -19,6 +19,8 @@ pub enum Endpoint {
     Complete,
     /// `/v1/sessions...`
     Sessions,
+    /// `/v1/dreams...`
+    Dreams,
     /// `/v1/organizations...`
     Organizations,
     /// Anything else below `/v1/`.
@@ -27,7 +29,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint, for registering metrics.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Messages,
         Self::CountTokens,
         Self::Batches,
@@ -36,6 +38,7 @@ impl Endpoint {
         Self::Files,
         Self::Complete,
         Self::Sessions,
+        Self::Dreams,
         Self::Organizations,
         Self::Other,
     ];
@@ -58,6 +61,7 @@ impl Endpoint {
             "files" => Self::Files,
             "complete" => Self::Complete,
             "sessions" => Self::Sessions,
+            "dreams" => Self::Dreams,
             "organizations" => Self::Organizations,
             _ => Self::Other,
         };
@@ -76,6 +80,7 @@ impl Endpoint {
             Self::Files => "files",
             Self::Complete => "complete",
             Self::Sessions => "sessions",
+            Self::Dreams => "dreams",
             Self::Organizations => "organizations",
             Self::Other => "other",
         }
@@ -106,6 +111,7 @@ mod tests {
             ("/v1/models/claude-opus-5", Some(Endpoint::Models)),
             ("/v1/files", Some(Endpoint::Files)),
             ("/v1/sessions/s/events", Some(Endpoint::Sessions)),
+            ("/v1/dreams/drm_1", Some(Endpoint::Dreams)),
             ("/v1/skills", Some(Endpoint::Other)),
             ("/v1", None),
             ("/v2/messages", None),

@@ -1,8 +1,10 @@
 //! The usage event: what is stored of one request, for good.
 
+use serde_json::{Map, Value};
+
 use crate::{
-    ApiKeyId, Cost, Endpoint, McpServerId, ObjectKind, OrgId, ProjectId, RequestId, Timestamp,
-    Usage, UserId,
+    ApiKeyId, Cost, Endpoint, McpServerId, ObjectKind, OrgId, Picodollars, ProjectId, RequestId,
+    Timestamp, Usage, UserId,
 };
 
 /// One row of `usage_events`.
@@ -46,8 +48,8 @@ pub struct UsageEvent {
     pub more_mcp_calls: u64,
     /// What it made upstream.
     pub created: Option<CreatedObject>,
-    /// The item of a message batch whose result it is: of all events of one item one is stored.
-    pub batch_item: Option<BatchItem>,
+    /// What it speaks of, if that may be seen again and counts once.
+    pub repeatable: Option<Repeatable>,
     /// Made with a test key: at no cost, outside aggregates and budgets.
     pub test: bool,
 }
@@ -105,6 +107,16 @@ pub struct CreatedObject {
     pub id: String,
 }
 
+/// What answers may show as often as anybody asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Repeatable {
+    /// The result of an item of a message batch: of all events of one item one is stored.
+    BatchItem(BatchItem),
+    /// The running total of something that goes on consuming: of each event what is new in it is stored. Until that is known, its
+    /// usage is all there has ever been, and its cost nothing.
+    Total(RunningTotal),
+}
+
 /// One item of a message batch.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchItem {
@@ -112,6 +124,23 @@ pub struct BatchItem {
     pub batch_id: String,
     /// The caller's own id of the item.
     pub custom_id: String,
+}
+
+/// What a session of an agent, or a dream, has consumed so far.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunningTotal {
+    /// The API's id of the session that does the work.
+    pub id: String,
+    /// The object that says so: the session itself, or the dream that it runs.
+    pub shown_by: String,
+    /// More models than the one that is named may have worked.
+    pub mixed_models: bool,
+    /// How long its agents ran, in milliseconds.
+    pub active_ms: u64,
+    /// What the API says that it cost at list prices, rounded to a cent.
+    pub list_cost: Option<Picodollars>,
+    /// The usage object as received.
+    pub raw: Map<String, Value>,
 }
 
 /// `usage_events.event_type`, as far as requests make it.

@@ -18,13 +18,13 @@ pub mod usage;
 pub use endpoint::Endpoint;
 pub use error_chain::error_chain;
 pub use event::{
-    BatchItem, CreatedObject, EventStatus, EventType, McpCall, McpStatus, Outcome, UsageEvent,
-    UsageQuality,
+    BatchItem, CreatedObject, EventStatus, EventType, McpCall, McpStatus, Outcome, Repeatable,
+    RunningTotal, UsageEvent, UsageQuality,
 };
 pub use id::{ApiKeyId, McpServerId, OrgId, ProjectId, RequestId, UserId};
 pub use key::{KeyHash, KeyKind};
 pub use money::{Cents, Picodollars};
 pub use object::{ObjectKind, ObjectPath};
-pub use pricing::{Basis, Cost, PriceBook};
+pub use pricing::{Basis, Cost, PriceBook, Prices};
 pub use time::{Clock, Timestamp};
-pub use usage::{TokenCounts, Usage};
+pub use usage::{TokenCounts, Usage, whole_ms};

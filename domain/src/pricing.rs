@@ -16,6 +16,9 @@ pub use leg::{Leg, LegKind};
 
 use crate::{Picodollars, Timestamp, Usage};
 
+/// The prices in force, which may be replaced while requests run.
+pub type Prices = arc_swap::ArcSwap<PriceBook>;
+
 /// What a request cost, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cost {
@@ -33,6 +36,8 @@ pub enum Basis {
     NoUsage,
     /// All of it on the prices of this version of the book.
     Priced(Arc<str>),
+    /// The book can't tell: it is the API's own figure, at list prices and to the cent.
+    Listed,
     /// Something was consumed that isn't billed.
     Free(Free),
     /// Something has no price: the amount lacks it.
@@ -72,13 +77,26 @@ pub enum Unpriced {
     UnknownModel,
     /// The book doesn't know what this service tier, speed or place does to the model's price. At plain prices.
     UnknownMultiplier,
+    /// Several models worked, and only the sum of what they consumed is known.
+    MixedModels,
+    /// The price depends on how long each prompt was, and only the sum of them is known.
+    PromptLengths,
+    /// The book has no price for the time that agents run.
+    SessionTime,
     /// No amount is that large.
     Overflow,
 }
 
 impl Unpriced {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::UnknownModel, Self::UnknownMultiplier, Self::Overflow];
+    pub const ALL: [Self; 6] = [
+        Self::UnknownModel,
+        Self::UnknownMultiplier,
+        Self::MixedModels,
+        Self::PromptLengths,
+        Self::SessionTime,
+        Self::Overflow,
+    ];
 
     /// The stored word, and the label in metrics.
     #[must_use]
@@ -86,6 +104,9 @@ impl Unpriced {
         match self {
             Self::UnknownModel => "unknown_model",
             Self::UnknownMultiplier => "unknown_multiplier",
+            Self::MixedModels => "mixed_models",
+            Self::PromptLengths => "prompt_lengths",
+            Self::SessionTime => "session_time",
             Self::Overflow => "overflow",
         }
     }
@@ -102,7 +123,27 @@ pub struct Charge<'a> {
     pub time: Timestamp,
     /// Set where nothing of it is billed.
     pub free: Option<Free>,
+    /// Of what it is the usage.
+    pub span: Span,
 }
+
+/// What usage is the usage of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Span {
+    /// One request.
+    #[default]
+    Request,
+    /// Many requests of an agent, and the time it ran: `active_seconds` of the usage object.
+    Session {
+        /// More models than the one that is named may have made them.
+        mixed_models: bool,
+    },
+}
+
+/// The time that agents run is counted in 36 ms: 1/100,000 of an hour, so that any price of an hour has a whole share.
+pub const SESSION_UNIT_MS: u64 = 36;
+/// Those units in an hour.
+pub(crate) const SESSION_UNITS_PER_HOUR: u64 = 100_000;
 
 /// One multiplication of a bill.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -149,6 +190,8 @@ pub enum Item {
     CacheWrite1h,
     /// Web searches.
     WebSearch,
+    /// Time that agents ran, in units of 36 ms.
+    SessionTime,
 }
 
 impl Item {
@@ -162,6 +205,7 @@ impl Item {
             Self::CacheWrite5m => "cache_write_5m",
             Self::CacheWrite1h => "cache_write_1h",
             Self::WebSearch => "web_search",
+            Self::SessionTime => "session_time",
         }
     }
 }

@@ -43,3 +43,23 @@ pub struct Usage {
     /// first one with later ones laid over it.
     pub raw: Map<String, Value>,
 }
+
+impl Usage {
+    /// How long an agent ran, in milliseconds, where the object says so.
+    #[must_use]
+    pub fn active_ms(&self) -> u64 {
+        let seconds = self.raw.get("active_seconds").and_then(Value::as_f64);
+        seconds.map_or(0, whole_ms)
+    }
+}
+
+/// Seconds in milliseconds, as far as they make sense.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and what is no number becomes 0"
+)]
+pub fn whole_ms(seconds: f64) -> u64 {
+    (seconds * 1000.0).round() as u64
+}

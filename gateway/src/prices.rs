@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::PriceBook;
+use domain::Prices;
 use metrics::{describe_gauge, gauge};
-use proxy::Prices;
 use tokio_util::sync::CancellationToken;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(5);

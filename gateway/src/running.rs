@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::Prices;
 use ingest::{Database, Ingest, Unstored};
 use proxy::{
-    DataPlane, KeyIndex, McpRegistry, Prices, Resources, Target, UpstreamObjects, UpstreamOptions,
+    DataPlane, KeyIndex, McpRegistry, Resources, Target, UpstreamObjects, UpstreamOptions,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -99,6 +100,8 @@ impl Running {
             let prices = Arc::clone(&prices);
             tasks.spawn(PriceFile { path, prices }.run(stop.clone()));
         }
+        let (ingest, lanes) =
+            Ingest::start(&config.ingest, database, &clock, &prices).map_err(StartError::Thread)?;
         let resources = Resources {
             keys,
             prices,
@@ -108,8 +111,6 @@ impl Running {
             clock: Arc::clone(&clock),
         };
 
-        let (ingest, lanes) =
-            Ingest::start(&config.ingest, database, &clock).map_err(StartError::Thread)?;
         let draining = CancellationToken::new();
         let operations = Operations {
             registry: registry.clone(),

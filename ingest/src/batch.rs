@@ -38,7 +38,7 @@ impl Batch {
     /// Adds an event.
     pub fn push(&mut self, event: UsageEvent) {
         self.count += 1;
-        if event.batch_item.is_some() {
+        if event.repeatable.is_some() {
             self.once.push(event);
             return;
         }

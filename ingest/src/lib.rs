@@ -26,6 +26,7 @@ mod numeric;
 mod once;
 mod row;
 mod service;
+mod totals;
 mod writer;
 
 pub use batch::Batch;

@@ -2,6 +2,7 @@
 //!
 //! The books: `admitted = closed + in flight` and `closed = stored + dead-lettered + in memory`.
 
+use domain::pricing::Unpriced;
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
@@ -46,6 +47,11 @@ pub(crate) struct WriterMetrics {
 }
 
 impl WriterMetrics {
+    /// Of what only a writer prices; it is rare.
+    pub(crate) fn unpriced(reason: Unpriced) {
+        counter!("mindweave_unpriced_events_total", "reason" => reason.as_str()).increment(1);
+    }
+
     pub(crate) fn register() -> Self {
         describe_counter!(
             "mindweave_events_stored_total",

@@ -6,9 +6,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use domain::{ApiKeyId, BatchItem, OrgId, ProjectId, UsageEvent, UserId};
+use domain::{ApiKeyId, BatchItem, OrgId, Prices, ProjectId, Repeatable, UsageEvent, UserId};
 use tokio_postgres::{Error, Transaction};
 use uuid::Uuid;
+
+use crate::totals;
 
 /// Remembers the objects that were made upstream.
 pub(crate) async fn remember_objects(
@@ -40,15 +42,52 @@ pub(crate) async fn remember_objects(
     Ok(())
 }
 
-/// Those of the items whose key is taken now for the first time, each with the owner of its batch.
-pub(crate) async fn first_seen(
+/// What is new in events that may have come before, each with the owner of what it speaks of.
+pub(crate) async fn news(
     transaction: &Transaction<'_>,
-    items: &[UsageEvent],
+    events: &[UsageEvent],
+    prices: &Prices,
 ) -> Result<Vec<UsageEvent>, Error> {
-    let mut keys: Vec<_> = items
-        .iter()
-        .filter_map(|event| event.batch_item.as_ref())
-        .collect();
+    let mut fresh = first_seen(transaction, events).await?;
+    fresh.extend(totals::news(transaction, events, prices).await?);
+    let speak_of: Vec<_> = fresh.iter().filter_map(speaks_of).collect();
+    let owners = owners(transaction, &speak_of).await?;
+    for event in &mut fresh {
+        let owner = speaks_of(event).and_then(|id| owners.get(id));
+        if let Some(owner) = owner {
+            event.org_id = owner.org_id;
+            event.project_id = owner.project_id;
+            event.user_id = owner.user_id;
+            event.api_key_id = owner.api_key_id;
+        }
+    }
+    Ok(fresh)
+}
+
+/// The object upstream whose owner pays for an event.
+fn speaks_of(event: &UsageEvent) -> Option<&str> {
+    match event.repeatable.as_ref()? {
+        Repeatable::BatchItem(item) => Some(&item.batch_id),
+        Repeatable::Total(total) => Some(&total.shown_by),
+    }
+}
+
+fn batch_item(event: &UsageEvent) -> Option<&BatchItem> {
+    match event.repeatable.as_ref()? {
+        Repeatable::BatchItem(item) => Some(item),
+        Repeatable::Total(_) => None,
+    }
+}
+
+/// Those of the items whose key is taken now for the first time.
+async fn first_seen(
+    transaction: &Transaction<'_>,
+    events: &[UsageEvent],
+) -> Result<Vec<UsageEvent>, Error> {
+    let mut keys: Vec<_> = events.iter().filter_map(batch_item).collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
     keys.sort_unstable();
     keys.dedup();
     let sources: Vec<_> = keys.iter().map(|item| item.batch_id.as_str()).collect();
@@ -63,23 +102,9 @@ pub(crate) async fn first_seen(
             custom_id: row.try_get(1)?,
         });
     }
-    let owners = owners(transaction, &sources).await?;
-    let mut fresh = Vec::with_capacity(taken.len());
-    for item in items {
-        // The first of several in one batch.
-        let Some(key) = item.batch_item.as_ref().filter(|key| taken.remove(*key)) else {
-            continue;
-        };
-        let mut event = item.clone();
-        if let Some(owner) = owners.get(key.batch_id.as_str()) {
-            event.org_id = owner.org_id;
-            event.project_id = owner.project_id;
-            event.user_id = owner.user_id;
-            event.api_key_id = owner.api_key_id;
-        }
-        fresh.push(event);
-    }
-    Ok(fresh)
+    // The first of several in one batch.
+    let is_fresh = |event: &&UsageEvent| batch_item(event).is_some_and(|item| taken.remove(item));
+    Ok(events.iter().filter(is_fresh).cloned().collect())
 }
 
 struct Owner {

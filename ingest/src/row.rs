@@ -4,7 +4,7 @@
 //! to their column's length, numbers clamped to their column's range.
 
 use bytes::{BufMut, BytesMut};
-use domain::{Basis, UsageEvent};
+use domain::{Basis, Repeatable, UsageEvent};
 use serde_json::{Map, Value, json};
 
 use crate::field::{
@@ -50,7 +50,7 @@ pub fn encode(event: &UsageEvent, row: &mut BytesMut) {
     numeric::put_cents(row, event.cost.amount);
     match &event.cost.basis {
         Basis::Priced(version) => put_field(row, version.as_bytes()),
-        Basis::NoUsage | Basis::Free(_) | Basis::Unpriced(_) => put_null(row),
+        Basis::NoUsage | Basis::Listed | Basis::Free(_) | Basis::Unpriced(_) => put_null(row),
     }
     put_field(row, event.quality.as_str().as_bytes());
     put_optional_text(
@@ -87,9 +87,18 @@ fn metadata(event: &UsageEvent) -> Value {
     if event.more_mcp_calls > 0 {
         metadata.insert("more_mcp_calls".to_owned(), json!(event.more_mcp_calls));
     }
-    if let Some(item) = &event.batch_item {
-        metadata.insert("batch_id".to_owned(), json!(item.batch_id));
-        metadata.insert("custom_id".to_owned(), json!(item.custom_id));
+    match &event.repeatable {
+        Some(Repeatable::BatchItem(item)) => {
+            metadata.insert("batch_id".to_owned(), json!(item.batch_id));
+            metadata.insert("custom_id".to_owned(), json!(item.custom_id));
+        }
+        Some(Repeatable::Total(total)) => {
+            let total = json!({
+                "id": total.id, "shown_by": total.shown_by, "mixed_models": total.mixed_models, "usage": total.raw,
+            });
+            metadata.insert("running_total".to_owned(), total);
+        }
+        None => {}
     }
     if event.test {
         metadata.insert("test".to_owned(), json!(true));
@@ -99,6 +108,7 @@ fn metadata(event: &UsageEvent) -> Value {
         Basis::Unpriced(reason) => {
             drop(metadata.insert("unpriced".to_owned(), json!(reason.as_str())));
         }
+        Basis::Listed => drop(metadata.insert("priced_by".to_owned(), json!("list_cost"))),
         Basis::NoUsage | Basis::Priced(_) => {}
     }
     if !event.usage.raw.is_empty() {

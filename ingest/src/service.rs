@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use domain::Clock;
+use domain::{Clock, Prices};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::task::TaskTracker;
 
@@ -65,6 +65,7 @@ impl Ingest {
         options: &Options,
         database: &Database,
         clock: &Arc<dyn Clock>,
+        prices: &Arc<Prices>,
     ) -> std::io::Result<(Self, Vec<Lane>)> {
         let capacity = Arc::new(Capacity::new(options.max_pending_events));
         let metrics = LaneMetrics::register();
@@ -86,7 +87,7 @@ impl Ingest {
         let writers = start_writers(
             options.writers,
             database,
-            clock,
+            (clock, prices),
             &capacity,
             batches_receiver,
         );
@@ -137,7 +138,7 @@ impl Ingest {
 fn start_writers(
     count: usize,
     database: &Database,
-    clock: &Arc<dyn Clock>,
+    (clock, prices): (&Arc<dyn Clock>, &Arc<Prices>),
     capacity: &Arc<Capacity>,
     batches: mpsc::Receiver<crate::Batch>,
 ) -> TaskTracker {
@@ -148,6 +149,7 @@ fn start_writers(
         let writer = Writer::new(
             database.clone(),
             Arc::clone(clock),
+            Arc::clone(prices),
             Arc::clone(capacity),
             connections.clone(),
         );

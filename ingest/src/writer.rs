@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Clock, error_chain};
+use domain::pricing::Unpriced;
+use domain::{Basis, Clock, Prices, Repeatable, UsageEvent, error_chain};
 use futures_util::SinkExt;
 use tokio::sync::{Mutex, mpsc};
 use tokio_postgres::{Client, Statement, Transaction};
@@ -38,6 +39,7 @@ pub(crate) struct Writer {
     database: Database,
     clock: Arc<dyn Clock>,
     metrics: WriterMetrics,
+    prices: Arc<Prices>,
     capacity: Arc<Capacity>,
     tasks: TaskTracker,
     stream: Uuid,
@@ -71,12 +73,14 @@ impl Writer {
     pub(crate) fn new(
         database: Database,
         clock: Arc<dyn Clock>,
+        prices: Arc<Prices>,
         capacity: Arc<Capacity>,
         tasks: TaskTracker,
     ) -> Self {
         Self {
             database,
             clock,
+            prices,
             metrics: WriterMetrics::register(),
             capacity,
             tasks,
@@ -141,7 +145,14 @@ impl Writer {
                 return Err(StoreError::Cursor { found, before });
             }
         }
-        connection.copy(data, self.stream, before, after).await
+        let positions = (before, after);
+        let unpriced = connection
+            .copy(data, self.stream, positions, &self.prices)
+            .await?;
+        for reason in unpriced {
+            WriterMetrics::unpriced(reason);
+        }
+        Ok(())
     }
 
     /// The database went back behind what it had confirmed: a failover to a standby that lagged, or a
@@ -236,15 +247,17 @@ impl Connection {
         &mut self,
         data: &BatchData,
         stream: Uuid,
-        before: i64,
-        after: i64,
-    ) -> Result<(), StoreError> {
+        (before, after): (i64, i64),
+        prices: &Prices,
+    ) -> Result<Vec<Unpriced>, StoreError> {
+        let mut unpriced = Vec::new();
         let transaction = step(self.client.transaction()).await?;
         let statements = [&self.copy, &self.copy_mcp_calls];
         step(once::remember_objects(&transaction, &data.creations)).await?;
         copy_all(&transaction, &statements, data).await?;
         if !data.once.is_empty() {
-            let fresh = step(once::first_seen(&transaction, &data.once)).await?;
+            let fresh = step(once::news(&transaction, &data.once, prices)).await?;
+            unpriced = fresh.iter().filter_map(total_without_price).collect();
             let fresh = Batch::rows_of(&fresh);
             copy_all(&transaction, &statements, &fresh).await?;
         }
@@ -253,7 +266,16 @@ impl Connection {
             // Dropped, the transaction rolls back; the next attempt asks where the cursor is.
             return Err(StoreError::Moved);
         }
-        step(transaction.commit()).await
+        step(transaction.commit()).await?;
+        Ok(unpriced)
+    }
+}
+
+/// Why what is new in a running total has no price. Other events are counted where they are priced.
+fn total_without_price(event: &UsageEvent) -> Option<Unpriced> {
+    match (&event.repeatable, &event.cost.basis) {
+        (Some(Repeatable::Total(_)), Basis::Unpriced(reason)) => Some(*reason),
+        _ => None,
     }
 }
 

@@ -58,7 +58,7 @@ fn event() -> UsageEvent {
         mcp_calls: Vec::new(),
         more_mcp_calls: 0,
         created: None,
-        batch_item: None,
+        repeatable: None,
         quality: UsageQuality::Exact,
         latency_ms: 7,
         time_to_first_token_ms: Some(8),
@@ -88,8 +88,13 @@ fn tls() -> rustls::ClientConfig {
 #[expect(clippy::disallowed_methods, reason = "a test's clock")]
 fn start(url: &str, options: &Options) -> (Ingest, Lane) {
     let clock: Arc<dyn Clock> = Arc::new(TestClock(Instant::now()));
-    let (ingest, mut lanes) =
-        Ingest::start(options, &Database::new(url, tls()).unwrap(), &clock).unwrap();
+    let (ingest, mut lanes) = Ingest::start(
+        options,
+        &Database::new(url, tls()).unwrap(),
+        &clock,
+        &Arc::default(),
+    )
+    .unwrap();
     (ingest, lanes.remove(0))
 }
 

@@ -34,6 +34,7 @@ const NOT_OF_TENANTS: &[&str] = &[
     "schema_migrations",
     "time_series",
     "upstream_objects",
+    "upstream_totals",
     "usage_daily_closed",
     "usage_events",
     "usage_hourly_closed",

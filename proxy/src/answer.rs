@@ -80,13 +80,18 @@ async fn edited(
     Ok(ResponseBody::full(data))
 }
 
-/// Notes the head of the answer; answers of `messages` and the results of batches carry usage that is read today.
+/// Notes the head of the answer, and with what to read it if it may carry usage.
 fn note(exchange: &mut Exchange, status: u16, headers: &HeaderMap) {
     let content_type = text(headers, CONTENT_TYPE);
     let encoding = text(headers, CONTENT_ENCODING);
     let meter = match exchange.endpoint {
         Some(Endpoint::Messages) => Some(Meter::new(content_type, encoding)),
         Some(Endpoint::BatchResults) if status == 200 => Some(Meter::of_batch_results(encoding)),
+        Some(Endpoint::Sessions | Endpoint::Dreams) if status < 300 => Some(Meter::of_totals(
+            exchange.shown_id(),
+            content_type,
+            encoding,
+        )),
         _ if exchange.creates().is_some() && status < 300 => Some(Meter::of_object(encoding)),
         _ => None,
     };

@@ -8,17 +8,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::pricing::{Charge, Free};
+use domain::pricing::{Charge, Free, Span};
 use domain::{
     Basis, BatchItem, Cost, CreatedObject, Endpoint, EventType, KeyKind, McpCall, ObjectKind,
-    Outcome, ProjectId, RequestId, Timestamp, UsageEvent,
+    Outcome, ProjectId, Repeatable, RequestId, Timestamp, UsageEvent,
 };
 use ingest::Slot;
 
 use crate::ended::{End, Ended, Head};
 use crate::inspect::Inspected;
 use crate::keys::{KeyRecord, OnClientDisconnect};
-use crate::meter::{BatchResult, Call, Meter, Reading};
+use crate::meter::{Call, Finding, FoundIn, Meter, Reading};
 use crate::metrics::Counted;
 use crate::worker::Worker;
 
@@ -34,21 +34,22 @@ pub(crate) struct Exchange {
     waited: Duration,
     /// From the moment it is sent upstream.
     upstream_request: Option<Counted>,
-    /// Where the answer is the results of a batch.
-    download: Option<Download>,
+    /// Where the answer shows what is metered by itself.
+    showing: Option<Showing>,
     /// The kind of object that the request makes, if it is answered well.
     creates: Option<ObjectKind>,
     created: Option<CreatedObject>,
     settled: bool,
 }
 
-/// The results of a batch on their way to somebody. Each of them is an event.
-struct Download {
-    batch_id: String,
+/// The results of a batch, or the totals of sessions and dreams, on their way to somebody. Each of them is an event.
+struct Showing {
+    /// The object that the path leads to.
+    id: Option<String>,
     time: Timestamp,
     key: Arc<KeyRecord>,
     /// Read, and not handed over yet: there was no room.
-    waiting: VecDeque<BatchResult>,
+    waiting: VecDeque<Finding>,
 }
 
 /// What an admitted request owes an event with.
@@ -78,7 +79,7 @@ impl Exchange {
             answer: None,
             waited: Duration::ZERO,
             upstream_request: None,
-            download: None,
+            showing: None,
             creates: None,
             created: None,
             settled: false,
@@ -96,10 +97,10 @@ impl Exchange {
         });
     }
 
-    /// The answer will be the results of a batch.
-    pub(crate) fn download(&mut self, batch_id: String, key: Arc<KeyRecord>) {
-        self.download = Some(Download {
-            batch_id,
+    /// The answer will show what is metered by itself: the results of a batch, sessions, dreams.
+    pub(crate) fn will_show(&mut self, id: Option<String>, key: Arc<KeyRecord>) {
+        self.showing = Some(Showing {
+            id,
             time: self.worker.clock.now(),
             key,
             waiting: VecDeque::new(),
@@ -109,6 +110,11 @@ impl Exchange {
     /// The request asks for a new object.
     pub(crate) fn will_create(&mut self, kind: ObjectKind) {
         self.creates = Some(kind);
+    }
+
+    /// The object that is shown, if the path leads to one.
+    pub(crate) fn shown_id(&self) -> Option<String> {
+        self.showing.as_ref()?.id.clone()
     }
 
     pub(crate) fn creates(&self) -> Option<ObjectKind> {
@@ -160,50 +166,61 @@ impl Exchange {
         self.answer.as_mut()?.meter.as_mut()
     }
 
-    /// Hands over the results of a batch that have come in. Answers whether there was room for all of them.
-    pub(crate) fn hand_over_results(&mut self, at_end: bool) -> bool {
-        let Some(mut download) = self.download.take() else {
+    /// Hands over what has come in of results and totals. Answers whether there was room for all of them.
+    pub(crate) fn hand_over_findings(&mut self, at_end: bool) -> bool {
+        let Some(mut showing) = self.showing.take() else {
             return true;
         };
         if let Some(meter) = self.meter() {
-            download.waiting.extend(meter.take_results(at_end));
+            showing.waiting.extend(meter.take_findings(at_end));
         }
-        while let Some(result) = download.waiting.pop_front() {
+        while let Some(finding) = showing.waiting.pop_front() {
             let Some(slot) = self.worker.lane.reserve() else {
-                download.waiting.push_front(result);
+                showing.waiting.push_front(finding);
                 break;
             };
-            self.record_result(&download, result, slot);
+            self.record_finding(&showing, finding, slot);
         }
-        let done = download.waiting.is_empty();
-        self.download = Some(download);
+        let done = showing.waiting.is_empty();
+        self.showing = Some(showing);
         done
     }
 
-    fn record_result(&self, download: &Download, result: BatchResult, slot: Slot) {
-        let Download {
-            batch_id,
-            time,
-            key,
-            ..
-        } = download;
+    /// Tokens and cost are not counted in the metrics: only the database knows whether it is seen for the first time.
+    fn record_finding(&self, showing: &Showing, finding: Finding, slot: Slot) {
+        let key = &showing.key;
         let test = key.kind == KeyKind::Test;
-        let model = result.model.unwrap_or_default();
+        let model = finding.model.unwrap_or_default();
         let free = match () {
             () if test => Some(Free::Test),
-            () if result.is_refused_before_output => Some(Free::Refusal),
+            () if finding.is_refused_before_output => Some(Free::Refusal),
             () => None,
         };
-        // Tokens and cost are not counted in the metrics: only the database knows whether it is the first download.
-        let cost = self.price(&Charge {
-            model: &model,
-            usage: &result.usage,
-            time: *time,
-            free,
-        });
+        let (time, cost, repeatable) = match finding.of {
+            FoundIn::BatchItem(custom_id) => {
+                let cost = self.price(&Charge {
+                    model: &model,
+                    usage: &finding.usage,
+                    time: showing.time,
+                    free,
+                    span: Span::Request,
+                });
+                let batch_id = showing.id.clone().unwrap_or_default();
+                let item = BatchItem {
+                    batch_id,
+                    custom_id,
+                };
+                (showing.time, cost, Repeatable::BatchItem(item))
+            }
+            // What is new in it is priced where it is known.
+            FoundIn::Total(total) => {
+                let now = self.worker.clock.now();
+                (now, Cost::default(), Repeatable::Total(total))
+            }
+        };
         let head = self.answer.as_ref().map(|answer| &answer.head);
         slot.submit(UsageEvent {
-            time: *time,
+            time,
             org_id: key.org_id,
             project_id: key.project_id,
             user_id: key.user_id,
@@ -211,21 +228,18 @@ impl Exchange {
             request_id: RequestId::next(),
             event_type: EventType::ApiCall,
             model,
-            usage: result.usage,
+            usage: finding.usage,
             cost,
-            quality: result.quality,
+            quality: finding.quality,
             latency_ms: 0,
             time_to_first_token_ms: None,
             outcome: Outcome::success(),
-            endpoint: Endpoint::BatchResults,
+            endpoint: self.endpoint.unwrap_or(Endpoint::Other),
             upstream_request_id: head.and_then(|head| head.upstream_request_id.clone()),
-            mcp_calls: self.mcp_calls(key.project_id, result.calls),
-            more_mcp_calls: result.more_calls,
+            mcp_calls: self.mcp_calls(key.project_id, finding.calls),
+            more_mcp_calls: finding.more_calls,
             created: None,
-            batch_item: Some(BatchItem {
-                batch_id: batch_id.clone(),
-                custom_id: result.custom_id,
-            }),
+            repeatable: Some(repeatable),
             test,
         });
     }
@@ -266,8 +280,8 @@ impl Exchange {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
-        if !self.hand_over_results(end == End::Complete) {
-            tracing::error!(request_id = %self.id, "results of a batch could not be metered: there was no room for their events; download them again");
+        if !self.hand_over_findings(end == End::Complete) {
+            tracing::error!(request_id = %self.id, "results of a batch, or totals of sessions, could not be metered: there was no room for their events; ask for them again");
         }
         let ended = self.read_to_the_end(end);
         let (status, reason) = ended.verdict();
@@ -337,6 +351,7 @@ impl Exchange {
             usage: &usage,
             time: admission.time,
             free,
+            span: Span::Request,
         });
         if !test {
             self.worker.metrics.tokens(&model, &usage.tokens);
@@ -366,7 +381,7 @@ impl Exchange {
             mcp_calls,
             more_mcp_calls,
             created: self.created.clone(),
-            batch_item: None,
+            repeatable: None,
             test,
         });
     }

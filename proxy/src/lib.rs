@@ -58,6 +58,3 @@ pub use options::Options;
 pub use server::{DataPlane, Resources};
 pub use spending::Spending;
 pub use upstream::{Target, TargetError, UpstreamOptions};
-
-/// The prices in force, which may be replaced while requests run.
-pub type Prices = arc_swap::ArcSwap<domain::PriceBook>;

@@ -17,6 +17,7 @@
 mod calls;
 mod fields;
 mod find;
+mod finding;
 mod json;
 mod kept;
 mod length;
@@ -27,6 +28,7 @@ mod skip;
 mod sse;
 mod stream;
 mod tally;
+mod totals;
 
 use std::time::Duration;
 
@@ -35,10 +37,11 @@ use domain::{Usage, UsageQuality};
 pub(crate) use self::calls::Call;
 #[cfg(test)]
 pub(crate) use self::calls::CallResult;
+pub(crate) use self::finding::{Finding, FoundIn};
 use self::json::JsonAnswer;
-pub(crate) use self::results::BatchResult;
 use self::results::BatchResults;
 use self::stream::StreamedAnswer;
+use self::totals::Totals;
 use crate::coding::Decoder;
 
 /// What was read of an answer.
@@ -99,6 +102,7 @@ enum Answer {
     Results(Box<BatchResults>),
     /// Something that was made: only its id is read.
     Object(Box<JsonAnswer>),
+    Totals(Box<Totals>),
 }
 
 impl Meter {
@@ -133,23 +137,40 @@ impl Meter {
         }
     }
 
+    /// A meter for sessions and dreams, or for the events of the session with this id.
+    pub(crate) fn of_totals(
+        session_id: Option<String>,
+        content_type: Option<&str>,
+        content_encoding: Option<&str>,
+    ) -> Self {
+        let is_stream = content_type.is_some_and(is_event_stream);
+        Self {
+            answer: Answer::Totals(Box::new(Totals::new(session_id, is_stream))),
+            ..Self::new(None, content_encoding)
+        }
+    }
+
     /// The id of an object that was made, once the answer is all there.
     pub(crate) fn object_id(&mut self) -> Option<String> {
         match &mut self.answer {
             Answer::Object(answer) => answer.object_id(),
+            Answer::Totals(totals) => totals.object_id(),
             Answer::Json(_) | Answer::Stream(_) | Answer::Results(_) => None,
         }
     }
 
-    /// The results of a batch that have come in since the last time; with `at_end`, what the last bytes left open too.
-    pub(crate) fn take_results(&mut self, at_end: bool) -> Vec<BatchResult> {
-        let Answer::Results(results) = &mut self.answer else {
-            return Vec::new();
-        };
-        if at_end {
-            results.end_line();
+    /// What is metered by itself and has come in since the last time; with `at_end`, what the last bytes left open too.
+    pub(crate) fn take_findings(&mut self, at_end: bool) -> Vec<Finding> {
+        match &mut self.answer {
+            Answer::Results(results) => {
+                if at_end {
+                    results.end_line();
+                }
+                results.take()
+            }
+            Answer::Totals(totals) => totals.take(),
+            Answer::Json(_) | Answer::Stream(_) | Answer::Object(_) => Vec::new(),
         }
-        results.take()
     }
 
     /// Shows the next bytes, cut anywhere; `at` is the time since the request began.
@@ -181,17 +202,16 @@ impl Meter {
             Answer::Json(answer) => answer.is_complete(),
             Answer::Stream(answer) => answer.is_complete(),
             // Another line may always follow; and of an object nobody waits for the end.
-            Answer::Results(_) | Answer::Object(_) => false,
+            Answer::Results(_) | Answer::Object(_) | Answer::Totals(_) => false,
         }
     }
 
-    /// What was read, at the end of the answer or where it broke off; nothing of the results of a batch, which are taken
-    /// one by one.
+    /// What was read, at the end of the answer or where it broke off; nothing of what is metered by itself.
     pub(crate) fn finish(self) -> Option<Reading> {
         let reading = match self.answer {
             Answer::Json(answer) => answer.finish(),
             Answer::Stream(answer) => answer.finish(),
-            Answer::Results(_) | Answer::Object(_) => return None,
+            Answer::Results(_) | Answer::Object(_) | Answer::Totals(_) => return None,
         };
         Some(match self.input {
             Input::Blind if !reading.complete => Reading {
@@ -221,6 +241,7 @@ impl Answer {
             Self::Stream(answer) => answer.read(bytes, at),
             Self::Results(results) => results.read(bytes),
             Self::Object(answer) => answer.read(bytes),
+            Self::Totals(totals) => totals.read(bytes),
         }
     }
 }

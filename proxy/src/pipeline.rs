@@ -225,18 +225,36 @@ fn about_objects(
             if !key.own_upstream_key && objects.is_somebody_elses(&id, key.project_id) {
                 return Err(Failure::ObjectNotFound);
             }
-            if exchange.endpoint == Some(Endpoint::BatchResults) {
-                exchange.download(id, Arc::clone(key));
+            if exchange.endpoint == Some(Endpoint::BatchResults) || shows_totals(exchange, method) {
+                exchange.will_show(Some(id), Arc::clone(key));
             }
         }
-        None if method == Method::POST => exchange.will_create(kind),
+        None if method == Method::POST => {
+            exchange.will_create(kind);
+            if shows_totals(exchange, method) {
+                exchange.will_show(None, Arc::clone(key));
+            }
+        }
         // A list shows everybody's.
         None if matches!(*method, Method::GET | Method::HEAD) && !key.own_upstream_key => {
             return Err(Failure::EndpointNotAllowed);
         }
-        None => {}
+        None => {
+            if shows_totals(exchange, method) {
+                exchange.will_show(None, Arc::clone(key));
+            }
+        }
     }
     Ok(())
+}
+
+/// Whether sessions or dreams are in the answer, which say what they have consumed.
+fn shows_totals(exchange: &Exchange, method: &Method) -> bool {
+    let endpoint = matches!(
+        exchange.endpoint,
+        Some(Endpoint::Sessions | Endpoint::Dreams)
+    );
+    endpoint && matches!(*method, Method::GET | Method::POST)
 }
 
 /// Takes the place of the event before any money is spent.

@@ -81,6 +81,7 @@ fn endpoint_limit(endpoint: Endpoint) -> u64 {
         | Endpoint::Models
         | Endpoint::Complete
         | Endpoint::Sessions
+        | Endpoint::Dreams
         | Endpoint::Organizations => 32 << 20,
     }
 }

@@ -43,7 +43,7 @@ struct Flow {
     upstream: Incoming,
     exchange: Exchange,
     silence: Silence,
-    /// A frame with results of a batch, for whose events there is no room yet.
+    /// A frame with results or totals, for whose events there is no room yet.
     held: Option<Held>,
 }
 
@@ -91,7 +91,7 @@ impl Flow {
         loop {
             if let Some(held) = &mut self.held {
                 ready!(held.look_again.as_mut().poll(ctx));
-                if self.exchange.hand_over_results(false) {
+                if self.exchange.hand_over_findings(false) {
                     return Poll::Ready(self.held.take().map(|held| Ok(held.frame)));
                 }
                 held.look_again.as_mut().reset(Instant::now() + LOOK_AGAIN);
@@ -104,7 +104,7 @@ impl Flow {
             if let Some(data) = frame.data_ref() {
                 self.exchange.observe(data);
             }
-            if self.exchange.hand_over_results(false) {
+            if self.exchange.hand_over_findings(false) {
                 return Poll::Ready(Some(Ok(frame)));
             }
             self.held = Some(Held {

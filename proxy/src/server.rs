@@ -16,7 +16,6 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::Prices;
 use crate::body_budget::BodyBudget;
 use crate::connection::{self, Seat};
 use crate::keys::KeyIndex;
@@ -28,6 +27,7 @@ use crate::options::Options;
 use crate::spending::Spending;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
+use domain::Prices;
 
 /// Connections beyond the limit that still get an answer; the rest are closed at once.
 const STANDING_ROOM: usize = 256;

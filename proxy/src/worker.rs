@@ -8,7 +8,6 @@ use domain::Clock;
 use ingest::Lane;
 use tokio_util::task::TaskTracker;
 
-use crate::Prices;
 use crate::body_budget::BodyBudget;
 use crate::keys::KeyIndex;
 use crate::mcp::McpRegistry;
@@ -17,6 +16,7 @@ use crate::objects::UpstreamObjects;
 use crate::options::Options;
 use crate::spending::Spending;
 use crate::upstream::Upstream;
+use domain::Prices;
 
 /// One data-plane thread's belongings.
 #[derive(Debug)]

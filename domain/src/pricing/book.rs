@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Basis, Charge, Cost, Free, Item, Leg, Line, Row, Unpriced};
+use super::{Basis, Charge, Cost, Free, Item, Leg, Line, Row, SESSION_UNIT_MS, Span, Unpriced};
 use crate::model::undated;
 use crate::{Picodollars, Timestamp, TokenCounts};
 
@@ -15,6 +15,8 @@ pub(super) const ONE: u32 = 10_000;
 pub struct PriceBook {
     pub(super) version: Arc<str>,
     pub(super) web_search: Picodollars,
+    /// Of [`SESSION_UNIT_MS`].
+    pub(super) session_unit: Option<Picodollars>,
     pub(super) models: Vec<Model>,
     /// By id, alias, and both without their date.
     pub(super) by_name: HashMap<String, usize>,
@@ -109,21 +111,34 @@ impl PriceBook {
         let mut sum = Sum::default();
         let mut number = 0;
         charge.usage.for_each_leg(charge.model, |leg| {
-            self.price_leg((number, leg), charge.time, &mut sum, &mut on_line);
+            self.price_leg((number, leg), charge, &mut sum, &mut on_line);
             number += 1;
         });
+        let of_all = |item, count, price, amount| Line {
+            leg: None,
+            item,
+            count,
+            price,
+            row: None,
+            multipliers: [ONE; 3],
+            amount,
+        };
         let searches = charge.usage.web_search_requests;
         if searches > 0 {
             let amount = sum.add(product(searches, u128::from(self.web_search.0)), true);
-            on_line(Line {
-                leg: None,
-                item: Item::WebSearch,
-                count: searches,
-                price: self.web_search,
-                row: None,
-                multipliers: [ONE; 3],
-                amount,
-            });
+            on_line(of_all(Item::WebSearch, searches, self.web_search, amount));
+        }
+        let units = match charge.span {
+            Span::Request => 0,
+            Span::Session { .. } => charge.usage.active_ms() / SESSION_UNIT_MS,
+        };
+        if units > 0 {
+            if self.session_unit.is_none() {
+                sum.lacks(Unpriced::SessionTime);
+            }
+            let price = self.session_unit.unwrap_or_default();
+            let amount = sum.add(product(units, u128::from(price.0)), true);
+            on_line(of_all(Item::SessionTime, units, price, amount));
         }
         sum.cost(charge.free, &self.version)
     }
@@ -131,7 +146,7 @@ impl PriceBook {
     fn price_leg<'a>(
         &'a self,
         (number, leg): (usize, Leg<'a>),
-        time: Timestamp,
+        charge: &Charge<'_>,
         sum: &mut Sum,
         on_line: &mut impl FnMut(Line<'a>),
     ) {
@@ -140,11 +155,22 @@ impl PriceBook {
         }
         sum.is_used = true;
         let model = self.model(leg.model);
-        let Some((model, prices)) = model.and_then(|model| Some((model, model.at(time)?))) else {
+        let found = model.and_then(|model| Some((model, model.at(charge.time)?)));
+        let Some((model, prices)) = found else {
             sum.lacks(Unpriced::UnknownModel);
             return;
         };
-        let (rates, above_tokens) = prices.rates(leg.tokens.prompt());
+        let (rates, above_tokens) = match charge.span {
+            Span::Request => prices.rates(leg.tokens.prompt()),
+            Span::Session { mixed_models } => {
+                if mixed_models {
+                    sum.lacks(Unpriced::MixedModels);
+                } else if prices.long_prompt.is_some() {
+                    sum.lacks(Unpriced::PromptLengths);
+                }
+                (&prices.rates, None)
+            }
+        };
         let row = Row {
             model: &model.id,
             from: prices.from.as_ref().map(|(day, _)| day.as_str()),

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::book::{Model, Multipliers, ONE, PriceBook, Prices, Rates, multiplied};
-use super::decimal;
+use super::{SESSION_UNITS_PER_HOUR, decimal};
 use crate::model::undated;
 use crate::{Picodollars, Timestamp};
 
@@ -31,6 +31,7 @@ struct BookFile {
     currency: String,
     unit: String,
     web_search_per_1000: String,
+    session_per_hour: Option<String>,
     models: Vec<ModelFile>,
 }
 
@@ -85,6 +86,8 @@ const MULTIPLIER_PLACES: usize = 4;
 const MOST: u32 = 100 * ONE;
 /// The highest price of a million tokens, in dollars.
 const HIGHEST: u64 = 1_000_000;
+/// A price of six places, in picodollars and in units of its last place.
+const MICRO: u64 = 1_000_000;
 const MAX_VERSION_LENGTH: usize = 64;
 
 impl PriceBook {
@@ -111,6 +114,15 @@ impl PriceBook {
         let Some(web_search) = thousand.filter(|price| *price <= HIGHEST * 1_000_000_000) else {
             return wrong("web_search_per_1000", NO_PRICE);
         };
+        let session_unit = match &file.session_per_hour {
+            None => None,
+            Some(hour) => match decimal::parse(hour, PRICE_PLACES) {
+                Some(price) if price <= HIGHEST * MICRO => {
+                    Some(Picodollars(price * (MICRO / SESSION_UNITS_PER_HOUR)))
+                }
+                _ => return wrong("session_per_hour", NO_PRICE),
+            },
+        };
         let mut by_name = HashMap::new();
         let mut models = Vec::with_capacity(file.models.len());
         for (index, model) in file.models.into_iter().enumerate() {
@@ -129,6 +141,7 @@ impl PriceBook {
         Ok(Self {
             version: file.version.into(),
             web_search: Picodollars(web_search),
+            session_unit,
             models,
             by_name,
         })

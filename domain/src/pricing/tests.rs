@@ -44,6 +44,7 @@ fn cost_at(model: &str, raw: &Value, time: Timestamp) -> Cost {
         usage: &usage(raw),
         time,
         free: None,
+        span: Span::Request,
     })
 }
 
@@ -278,6 +279,7 @@ fn what_is_free_costs_nothing_and_says_why() {
             usage: &raw,
             time: NOW,
             free: Some(free),
+            span: Span::Request,
         };
         let cost = book().explain(&charge, |_| lines += 1);
         assert_eq!(
@@ -324,6 +326,7 @@ fn an_explanation_adds_up() {
         usage: &usage,
         time: NOW,
         free: None,
+        span: Span::Request,
     };
     let cost = book.explain(&charge, |line| lines.push(line));
     let sum: Picodollars = lines.iter().map(|line| line.amount).sum();
@@ -482,7 +485,7 @@ proptest! {
         let model = crate::model::labels().nth(model).unwrap();
         let cost = |tokens| {
             let usage = Usage { tokens, ..Usage::default() };
-            book.price(&Charge { model, usage: &usage, time: NOW, free: None }).amount
+            book.price(&Charge { model, usage: &usage, time: NOW, free: None, span: Span::Request }).amount
         };
         let before = cost(tokens);
         for raised in [
@@ -505,4 +508,81 @@ proptest! {
         let one_by_one = legs.iter().map(|leg| all(&[*leg])).sum::<Picodollars>();
         prop_assert_eq!(all(&legs), one_by_one);
     }
+}
+
+fn session(model: &str, raw: &Value, mixed_models: bool) -> Cost {
+    book().price(&Charge {
+        model,
+        usage: &usage(raw),
+        time: NOW,
+        free: None,
+        span: Span::Session { mixed_models },
+    })
+}
+
+#[test]
+fn a_session_pays_for_its_tokens_and_for_the_time_it_ran() {
+    for (raw, expected) in [
+        (json!({"active_seconds": 3600}), "8"),
+        (
+            json!({"active_seconds": 3600.02, "input_tokens": 1_000_000}),
+            "208",
+        ),
+        // Whole units of 36 ms count.
+        (json!({"active_seconds": 0.035}), "0"),
+        (json!({"active_seconds": 0.036}), "0.00008"),
+        (
+            json!({"active_seconds": null, "server_tool_use": {"web_search_requests": 1}}),
+            "1",
+        ),
+    ] {
+        let cost = session("claude-sonnet-5", &raw, false);
+        assert_eq!(cost.amount.cents().to_string(), expected, "{raw}");
+        assert!(!matches!(cost.basis, Basis::Unpriced(_)), "{raw}: {cost:?}");
+    }
+    // In the answer to one request the same word means nothing.
+    let raw = json!({"active_seconds": 3600});
+    assert_eq!(
+        cost_at("claude-sonnet-5", &raw, NOW).amount,
+        Picodollars::ZERO
+    );
+}
+
+#[test]
+fn a_sum_says_what_the_book_cannot_price_of_it() {
+    let raw = json!({"input_tokens": 1_000_000});
+    for (model, mixed, expected) in [
+        ("claude-sonnet-5", false, Basis::Priced("2026-11-22".into())),
+        (
+            "claude-sonnet-5",
+            true,
+            Basis::Unpriced(Unpriced::MixedModels),
+        ),
+        (
+            "claude-haiku-5-5",
+            false,
+            Basis::Unpriced(Unpriced::PromptLengths),
+        ),
+        ("unheard-of", false, Basis::Unpriced(Unpriced::UnknownModel)),
+    ] {
+        assert_eq!(session(model, &raw, mixed).basis, expected, "{model}");
+    }
+}
+
+#[test]
+fn without_a_price_of_their_time_sessions_say_so() {
+    let book = PriceBook::parse(
+        &include_str!("prices.json").replace("\"session_per_hour\": \"0.08\",", ""),
+    );
+    let usage = usage(&json!({"active_seconds": 60}));
+    let cost = book.unwrap().price(&Charge {
+        model: "claude-sonnet-5",
+        usage: &usage,
+        time: NOW,
+        free: None,
+        span: Span::Session {
+            mixed_models: false,
+        },
+    });
+    assert_eq!(cost.basis, Basis::Unpriced(Unpriced::SessionTime));
 }

@@ -24,6 +24,10 @@ pub(super) struct Fields {
     pub(super) usage: Figures,
     pub(super) stop_reason: Option<String>,
     pub(super) error: ApiError,
+    /// Of a session or dream, what else it says.
+    pub(super) object: Object,
+    /// Sessions, dreams and their events that have come in.
+    pub(super) objects: Vec<Object>,
     /// The block of content that is coming in.
     pub(super) block: Block,
     /// Blocks of an answer in one piece that have come in.
@@ -34,6 +38,21 @@ pub(super) struct Fields {
     pub(super) text_chars: u64,
     /// And the bytes of those.
     pub(super) text_bytes: u64,
+}
+
+/// A session, a dream, or an event of a session.
+#[derive(Debug, Default)]
+pub(super) struct Object {
+    pub(super) kind: Option<Kind>,
+    pub(super) id: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) usage: Figures,
+    /// The session that runs a dream.
+    pub(super) session_id: Option<String>,
+    pub(super) speed: Option<String>,
+    pub(super) inference_geo: Option<String>,
+    /// Its agent may have others work for it.
+    pub(super) is_multiagent: bool,
 }
 
 /// What a `usage` member held.
@@ -57,6 +76,9 @@ pub(super) enum Kind {
     MessageStop,
     ContentBlockStart,
     ContentBlockDelta,
+    Session,
+    Dream,
+    SessionUsage,
     Other,
 }
 
@@ -70,6 +92,9 @@ impl Kind {
             b"message_stop" => Self::MessageStop,
             b"message" => Self::Message,
             b"error" => Self::Error,
+            b"session" => Self::Session,
+            b"dream" => Self::Dream,
+            b"session.usage" => Self::SessionUsage,
             _ => Self::Other,
         }
     }
@@ -80,6 +105,17 @@ impl Fields {
     pub(super) fn end_block(&mut self) {
         self.blocks += 1;
         self.calls.take_block(std::mem::take(&mut self.block));
+    }
+
+    /// An object has come in whole.
+    pub(super) fn end_object(&mut self) {
+        self.objects.push(Object {
+            kind: self.kind.take(),
+            id: self.object_id.take(),
+            model: self.model.take(),
+            usage: std::mem::take(&mut self.usage),
+            ..std::mem::take(&mut self.object)
+        });
     }
 
     /// Adds to the size of a value.
@@ -117,6 +153,10 @@ impl Fields {
             Field::ToolUseId => self.block.tool_use_id = name(),
             Field::IsError => self.block.is_error = json == Some(b"true"),
             Field::FallbackModel => self.block.fallback_model = name(),
+            Field::SessionId => self.object.session_id = name(),
+            Field::Speed => self.object.speed = name(),
+            Field::InferenceGeo => self.object.inference_geo = name(),
+            Field::Multiagent => self.object.is_multiagent = json != Some(b"null"),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::fields::Fields;
 use super::kept::Kept;
 use super::length::TextLength;
 use super::quote;
-use super::shape::{Plan, Shape};
+use super::shape::{Element, Plan, Shape};
 use super::skip::Skip;
 
 /// The progress through one object.
@@ -28,7 +28,8 @@ pub(super) struct Finder {
 #[derive(Debug, Clone, Copy)]
 struct Level {
     shape: Shape,
-    is_array: bool,
+    /// What is in it, of an array.
+    elements: Option<Element>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -96,11 +97,11 @@ impl Finder {
         };
         match (plan, first) {
             (Plan::Enter(shape), b'{') => {
-                self.enter(shape, false);
+                self.enter(shape, None);
                 inside
             }
-            (Plan::Each(shape), b'[') => {
-                self.enter(shape, true);
+            (Plan::Each(shape, elements), b'[') => {
+                self.enter(shape, Some(elements));
                 inside
             }
             (Plan::Measure, b'"') => {
@@ -114,14 +115,14 @@ impl Finder {
                 bytes
             }
             (Plan::Keep(_) | Plan::Weigh(_), _) => self.begin(Place::InValue(plan), bytes),
-            (Plan::Enter(_) | Plan::Each(_) | Plan::Measure | Plan::Pass, _) => {
+            (Plan::Enter(_) | Plan::Each(..) | Plan::Measure | Plan::Pass, _) => {
                 self.begin(Place::InValue(Plan::Pass), bytes)
             }
         }
     }
 
-    fn enter(&mut self, shape: Shape, is_array: bool) {
-        self.entered.push(Level { shape, is_array });
+    fn enter(&mut self, shape: Shape, elements: Option<Element>) {
+        self.entered.push(Level { shape, elements });
         self.place = self.behind_value();
     }
 
@@ -138,7 +139,7 @@ impl Finder {
                     .entered
                     .last()
                     .map_or(Shape::default(), |level| level.shape);
-                self.enter(shape, false);
+                self.enter(shape, None);
                 inside
             }
             Some(_) => self.begin(Place::InValue(Plan::Pass), bytes),
@@ -159,8 +160,10 @@ impl Finder {
             Some((b'}', outside)) => {
                 self.entered.pop();
                 self.place = self.behind_value();
-                if matches!(self.place, Place::Element) {
-                    fields.end_block();
+                match self.entered.last().and_then(|level| level.elements) {
+                    Some(Element::Block) => fields.end_block(),
+                    Some(Element::Object) => fields.end_object(),
+                    None => {}
                 }
                 outside
             }
@@ -201,7 +204,7 @@ impl Finder {
             Plan::Keep(field) if part.ended => fields.set(field, self.kept.whole(part.taken)),
             Plan::Keep(_) => self.kept.push(part.taken),
             Plan::Weigh(sized) => fields.weigh(sized, part.taken.len()),
-            Plan::Pass | Plan::Measure | Plan::Enter(_) | Plan::Each(_) => {}
+            Plan::Pass | Plan::Measure | Plan::Enter(_) | Plan::Each(..) => {}
         }
         if part.ended {
             self.place = self.behind_value();
@@ -233,7 +236,7 @@ impl Finder {
     fn behind_value(&self) -> Place {
         match self.entered.last() {
             None => Place::Ended,
-            Some(level) if level.is_array => Place::Element,
+            Some(level) if level.elements.is_some() => Place::Element,
             Some(_) => Place::Key,
         }
     }

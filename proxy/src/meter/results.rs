@@ -1,10 +1,8 @@
 //! The results of a message batch: a JSON object a line, of which those that succeeded hold a message with its usage.
 
-use domain::{Usage, UsageQuality};
-
-use super::calls::Call;
 use super::fields::Fields;
 use super::find::Finder;
+use super::finding::{Finding, FoundIn};
 use super::is_refused_before_output;
 use super::json::tallied;
 use super::shape::BATCH_RESULT;
@@ -12,25 +10,12 @@ use super::shape::BATCH_RESULT;
 /// The service tier of everything in a batch, where a line leaves it out.
 const BATCH: &str = "batch";
 
-/// What one item of a batch consumed.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct BatchResult {
-    pub(crate) custom_id: String,
-    pub(crate) model: Option<String>,
-    pub(crate) usage: Usage,
-    pub(crate) quality: UsageQuality,
-    pub(crate) calls: Vec<Call>,
-    pub(crate) more_calls: u64,
-    /// The model refused before it put anything out.
-    pub(crate) is_refused_before_output: bool,
-}
-
 /// The reader of one batch's results.
 #[derive(Debug)]
 pub(super) struct BatchResults {
     finder: Finder,
     fields: Fields,
-    read: Vec<BatchResult>,
+    read: Vec<Finding>,
 }
 
 impl Default for BatchResults {
@@ -57,7 +42,7 @@ impl BatchResults {
     }
 
     /// The results read since the last time.
-    pub(super) fn take(&mut self) -> Vec<BatchResult> {
+    pub(super) fn take(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.read)
     }
 
@@ -78,8 +63,8 @@ impl BatchResults {
         let (calls, more_calls) = fields.calls.finish();
         let (mut usage, quality) = tallied(fields.usage);
         usage.service_tier.get_or_insert_with(|| BATCH.to_owned());
-        self.read.push(BatchResult {
-            custom_id,
+        self.read.push(Finding {
+            of: FoundIn::BatchItem(custom_id),
             model: fields.model,
             usage,
             quality,

@@ -22,6 +22,10 @@ pub(super) enum Field {
     ToolUseId,
     IsError,
     FallbackModel,
+    SessionId,
+    Speed,
+    InferenceGeo,
+    Multiagent,
 }
 
 /// A value of which only the size is worth knowing.
@@ -46,8 +50,17 @@ pub(super) enum Plan {
     Weigh(Sized),
     /// Look for these members in it, if it is an object.
     Enter(Shape),
-    /// The same for each object in it, if it is an array. They are blocks of content.
-    Each(Shape),
+    /// The same for each object in it, if it is an array.
+    Each(Shape, Element),
+}
+
+/// What the objects in an array are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Element {
+    /// Blocks of content.
+    Block,
+    /// Sessions, dreams or events of them.
+    Object,
 }
 
 /// The members of an object that matter.
@@ -59,7 +72,7 @@ pub(super) const ANSWER: Shape = &[
     ("model", Plan::Keep(Field::Model)),
     ("usage", Plan::Keep(Field::Usage)),
     ("stop_reason", Plan::Keep(Field::StopReason)),
-    ("content", Plan::Each(CONTENT_BLOCK)),
+    ("content", Plan::Each(CONTENT_BLOCK, Element::Block)),
     ("error", Plan::Enter(ERROR)),
 ];
 
@@ -76,6 +89,44 @@ pub(super) const BATCH_RESULT: Shape = &[
             ("message", Plan::Enter(ANSWER)),
         ]),
     ),
+];
+
+/// A session, a dream, or a list of those or of a session's events.
+pub(super) const OBJECTS: Shape = &[
+    ("type", Plan::Keep(Field::Type)),
+    ("id", Plan::Keep(Field::ObjectId)),
+    ("agent", Plan::Enter(AGENT)),
+    ("model", Plan::Enter(MODEL_CONFIG)),
+    ("session_id", Plan::Keep(Field::SessionId)),
+    ("usage", Plan::Keep(Field::Usage)),
+    ("data", Plan::Each(LISTED, Element::Object)),
+];
+
+const LISTED: Shape = &[
+    ("type", Plan::Keep(Field::Type)),
+    ("id", Plan::Keep(Field::ObjectId)),
+    ("agent", Plan::Enter(AGENT)),
+    ("model", Plan::Enter(MODEL_CONFIG)),
+    ("session_id", Plan::Keep(Field::SessionId)),
+    ("usage", Plan::Keep(Field::Usage)),
+];
+
+/// Of a session.
+const AGENT: Shape = &[
+    ("model", Plan::Enter(MODEL_CONFIG)),
+    ("multiagent", Plan::Keep(Field::Multiagent)),
+];
+
+const MODEL_CONFIG: Shape = &[
+    ("id", Plan::Keep(Field::Model)),
+    ("speed", Plan::Keep(Field::Speed)),
+    ("inference_geo", Plan::Keep(Field::InferenceGeo)),
+];
+
+/// The data of an event of a session's stream.
+pub(super) const SESSION_EVENT: Shape = &[
+    ("type", Plan::Keep(Field::Type)),
+    ("usage", Plan::Keep(Field::Usage)),
 ];
 
 /// The data of a stream's event, whatever its type.

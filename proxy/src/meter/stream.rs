@@ -105,7 +105,10 @@ impl StreamedAnswer {
             Some(Kind::MessageDelta) => self.update(fields),
             Some(Kind::MessageStop) => self.stop(),
             Some(Kind::Error) => self.fail(fields),
-            Some(Kind::Message | Kind::Other) | None => {}
+            Some(
+                Kind::Message | Kind::Session | Kind::Dream | Kind::SessionUsage | Kind::Other,
+            )
+            | None => {}
         }
     }
 

@@ -10,9 +10,11 @@ use serde_json::{Map, Value};
 use super::fields::Figures;
 
 /// Usage so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
     usage: Usage,
+    /// The largest count that makes sense.
+    most: u64,
     has_input: bool,
     has_output: bool,
     /// A figure made no sense.
@@ -21,6 +23,8 @@ pub(super) struct Tally {
 
 /// What a column holds. No request consumes as much.
 const MOST: u64 = i32::MAX as u64;
+/// What a database counts. Nothing ever consumes as much.
+const MOST_OF_MANY: u64 = i64::MAX as u64;
 
 /// A counter in a usage object.
 enum Figure {
@@ -29,7 +33,27 @@ enum Figure {
     Senseless,
 }
 
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            usage: Usage::default(),
+            most: MOST,
+            has_input: false,
+            has_output: false,
+            flawed: false,
+        }
+    }
+}
+
 impl Tally {
+    /// Of something that makes many requests.
+    pub(super) fn of_many_requests() -> Self {
+        Self {
+            most: MOST_OF_MANY,
+            ..Self::default()
+        }
+    }
+
     /// Lays a usage object over the earlier ones. Says whether there was one to be read.
     pub(super) fn lay(&mut self, figures: Figures) -> bool {
         match figures {
@@ -114,7 +138,7 @@ impl Tally {
 
     /// A counter, if it is there and makes sense.
     fn read(&mut self, object: &Map<String, Value>, key: &str) -> Option<u64> {
-        match figure(object.get(key)) {
+        match figure(object.get(key), self.most) {
             Figure::Is(count) => Some(count),
             Figure::Absent => None,
             Figure::Senseless => {
@@ -160,12 +184,12 @@ impl Tally {
     }
 }
 
-fn figure(value: Option<&Value>) -> Figure {
+fn figure(value: Option<&Value>, most: u64) -> Figure {
     match value {
         None | Some(Value::Null) => Figure::Absent,
         Some(value) => value
             .as_u64()
-            .filter(|count| *count <= MOST)
+            .filter(|count| *count <= most)
             .map_or(Figure::Senseless, Figure::Is),
     }
 }

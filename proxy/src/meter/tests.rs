@@ -6,6 +6,7 @@ mod recordings;
 mod results;
 mod splits;
 mod stream;
+mod totals;
 
 use std::io::Write;
 use std::time::Duration;

@@ -105,7 +105,9 @@ fn print(event: &Stored, lines: &[Line<'_>], cost: &Cost, book: &PriceBook) {
 }
 
 fn difference(event: &Stored, book: &PriceBook) -> &'static str {
-    if event.repriced(book).is_some() {
+    if event.is_listed {
+        "; it is the API's own figure, not the book's"
+    } else if event.repriced(book).is_some() {
         "; these prices say otherwise: see `mindweave usage rerate`"
     } else {
         ""
@@ -116,6 +118,7 @@ fn difference(event: &Stored, book: &PriceBook) -> &'static str {
 fn reason(basis: &Basis) -> String {
     match basis {
         Basis::Priced(_) => String::new(),
+        Basis::Listed => ": the API's own figure".to_owned(),
         Basis::NoUsage => ": nothing was consumed".to_owned(),
         Basis::Free(free) => format!(": not billed ({})", free.as_str()),
         Basis::Unpriced(unpriced) => format!(": not all of it has a price ({})", unpriced.as_str()),
@@ -133,7 +136,7 @@ fn as_json(event: &Stored, lines: &[Line<'_>], cost: &Cost, book: &PriceBook) ->
     let (free, unpriced) = match &cost.basis {
         Basis::Free(free) => (Some(free.as_str()), None),
         Basis::Unpriced(unpriced) => (None, Some(unpriced.as_str())),
-        Basis::NoUsage | Basis::Priced(_) => (None, None),
+        Basis::NoUsage | Basis::Listed | Basis::Priced(_) => (None, None),
     };
     json!({
         "request_id": event.request_id,
@@ -145,7 +148,8 @@ fn as_json(event: &Stored, lines: &[Line<'_>], cost: &Cost, book: &PriceBook) ->
         "cost_usd": cost.amount.to_string(),
         "free": free,
         "unpriced": unpriced,
-        "stored": {"cost_cents": event.cost_cents, "price_version": event.price_version, "unpriced": event.unpriced},
+        "stored": {"cost_cents": event.cost_cents, "price_version": event.price_version, "unpriced": event.unpriced,
+            "priced_by": event.is_listed.then_some("list_cost")},
         "differs": event.repriced(book).is_some(),
     })
 }

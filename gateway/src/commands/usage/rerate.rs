@@ -154,14 +154,14 @@ async fn update(
         .iter()
         .map(|change| match &change.cost.basis {
             Basis::Priced(version) => Some(version.to_string()),
-            Basis::NoUsage | Basis::Free(_) | Basis::Unpriced(_) => None,
+            Basis::NoUsage | Basis::Listed | Basis::Free(_) | Basis::Unpriced(_) => None,
         })
         .collect();
     let unpriced: Vec<_> = changes
         .iter()
         .map(|change| match change.cost.basis {
             Basis::Unpriced(reason) => Some(reason.as_str()),
-            Basis::NoUsage | Basis::Free(_) | Basis::Priced(_) => None,
+            Basis::NoUsage | Basis::Listed | Basis::Free(_) | Basis::Priced(_) => None,
         })
         .collect();
     let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else {

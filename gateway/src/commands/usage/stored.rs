@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use domain::pricing::{Charge, Free};
+use domain::pricing::{Charge, Free, Span};
 use domain::{Basis, Cost, Picodollars, PriceBook, Timestamp, TokenCounts, Usage};
 use serde_json::Value;
 use tokio_postgres::{Error, Row};
@@ -22,6 +22,9 @@ pub(super) struct Stored {
     pub(super) model: String,
     pub(super) usage: Usage,
     free: Option<Free>,
+    span: Span,
+    /// The amount is the API's own.
+    pub(super) is_listed: bool,
     pub(super) cost_cents: String,
     pub(super) price_version: Option<String>,
     /// Why it has no price, in the stored word.
@@ -62,6 +65,12 @@ impl Stored {
                     .unwrap_or_default(),
             },
             free: free.or(is_test.then_some(Free::Test)),
+            span: metadata
+                .get("running_total")
+                .map_or(Span::Request, |total| Span::Session {
+                    mixed_models: total.get("mixed_models") == Some(&Value::Bool(true)),
+                }),
+            is_listed: word("priced_by") == Some("list_cost"),
             cost_cents: row.try_get(12)?,
             price_version: row.try_get(13)?,
             unpriced: word("unpriced").map(str::to_owned),
@@ -91,12 +100,16 @@ impl Stored {
                 unix_micros: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
             },
             free: self.free,
+            span: self.span,
         }
     }
 
     /// What it costs by a book, unless that is what is stored. A version alone is no change: the one that is stored made
     /// the same amount.
     pub(super) fn repriced(&self, book: &PriceBook) -> Option<Cost> {
+        if self.is_listed {
+            return None;
+        }
         let cost = book.price(&self.charge());
         let same_amount = cost.amount == self.cost();
         let same_basis = match &cost.basis {
@@ -104,7 +117,7 @@ impl Stored {
             Basis::Unpriced(reason) => {
                 self.price_version.is_none() && self.unpriced.as_deref() == Some(reason.as_str())
             }
-            Basis::NoUsage | Basis::Free(_) => {
+            Basis::NoUsage | Basis::Listed | Basis::Free(_) => {
                 self.price_version.is_none() && self.unpriced.is_none()
             }
         };

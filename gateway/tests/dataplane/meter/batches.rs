@@ -72,7 +72,7 @@ async fn results(scene: &Scene) -> Vec<Row> {
 }
 
 /// Waits until whatever the gateway has metered is stored.
-async fn stored(gateway: &Gateway) {
+pub(super) async fn stored(gateway: &Gateway) {
     eventually("the books are balanced", || async {
         let closed = gateway.metric("mindweave_events_closed_total").await;
         let stored = gateway.metric("mindweave_events_stored_total").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{CODINGS, encode};
-use crate::meter::{BatchResult, Meter};
+use crate::meter::{Finding, FoundIn, Meter};
 
 fn succeeded(custom_id: &str, output: u64) -> Value {
     json!({"custom_id": custom_id, "result": {"type": "succeeded", "message": {
@@ -23,21 +23,24 @@ fn read(
     coding: Option<&str>,
     pieces: impl IntoIterator<Item = impl AsRef<[u8]>>,
     at_end: bool,
-) -> Vec<BatchResult> {
+) -> Vec<Finding> {
     let mut meter = Meter::of_batch_results(coding);
     let mut results = Vec::new();
     for piece in pieces {
         meter.observe(piece.as_ref(), Duration::ZERO);
-        results.extend(meter.take_results(false));
+        results.extend(meter.take_findings(false));
     }
-    results.extend(meter.take_results(at_end));
+    results.extend(meter.take_findings(at_end));
     results
 }
 
-fn seen(results: &[BatchResult]) -> Vec<(&str, u64)> {
+fn seen(results: &[Finding]) -> Vec<(&str, u64)> {
     results
         .iter()
-        .map(|result| (result.custom_id.as_str(), result.usage.tokens.output))
+        .map(|result| match &result.of {
+            FoundIn::BatchItem(id) => (id.as_str(), result.usage.tokens.output),
+            FoundIn::Total(_) => panic!("no total is among them"),
+        })
         .collect()
 }
 
@@ -59,8 +62,8 @@ fn what_succeeded_is_read_line_by_line() {
         assert_eq!(
             result.usage.service_tier.as_deref(),
             Some("batch"),
-            "{}",
-            result.custom_id
+            "{:?}",
+            result.of
         );
         assert_eq!(result.quality, domain::UsageQuality::Exact);
     }
