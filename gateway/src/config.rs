@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) metrics_listen: SocketAddr,
     pub(crate) ingest: ingest::Options,
     pub(crate) on_client_disconnect: OnClientDisconnect,
+    /// How often objects upstream are looked at; never without.
+    pub(crate) poll_interval: Option<Duration>,
     pub(crate) prices: PriceOptions,
     pub(crate) log: LogOptions,
 }
@@ -122,6 +124,7 @@ impl Config {
             ingest: ingest(&mut reader),
             on_client_disconnect: reader
                 .value("metering.on_client_disconnect", OnClientDisconnect::Cancel),
+            poll_interval: reader.optional_duration("metering.poll_interval"),
             prices: reader.prices("prices.file"),
             log: log(&mut reader),
         };

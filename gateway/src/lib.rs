@@ -13,6 +13,7 @@ mod keys;
 mod logging;
 mod operations;
 mod out;
+mod polling;
 mod prices;
 mod ready_file;
 mod running;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use domain::Prices;
 use ingest::{Database, Ingest, Unstored};
 use proxy::{
-    DataPlane, KeyIndex, McpRegistry, Resources, Target, UpstreamObjects, UpstreamOptions,
+    Collector, DataPlane, Errands, KeyIndex, McpRegistry, Resources, Target, UpstreamObjects,
+    UpstreamOptions,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::operations::{self, Operations};
+use crate::polling::Polling;
 use crate::prices::PriceFile;
 use crate::snapshot::{Snapshot, SnapshotState, Targets};
 use crate::upkeep::Upkeep;
@@ -83,7 +85,7 @@ impl Running {
             Arc::clone(&keys),
             Arc::clone(&mcp_servers),
             Arc::clone(&objects),
-            targets,
+            targets.clone(),
             Arc::clone(&clock),
             tasks.clone(),
         );
@@ -125,7 +127,18 @@ impl Running {
             Arc::new(operations),
             stop.clone(),
         ));
-        let data_plane = start_data_plane(config, resources, lanes)?;
+        let (collector, errands) = Collector::new();
+        if let Some(interval) = config.poll_interval {
+            let polling = Polling {
+                interval,
+                database: database.clone(),
+                targets,
+                collector,
+                tasks: tasks.clone(),
+            };
+            tasks.spawn(polling.run(stop.clone()));
+        }
+        let data_plane = start_data_plane(config, resources, lanes, errands)?;
         Ok(Self {
             data_plane,
             ingest,
@@ -249,6 +262,7 @@ fn start_data_plane(
     config: &Config,
     resources: Resources,
     lanes: Vec<ingest::Lane>,
+    errands: Errands,
 ) -> Result<DataPlane, StartError> {
     let options = proxy::Options {
         listen: config.proxy.listen,
@@ -267,7 +281,7 @@ fn start_data_plane(
             tls: tls::client(),
         },
     };
-    DataPlane::start(options, resources, lanes).map_err(|source| StartError::Listen {
+    DataPlane::start(options, resources, lanes, errands).map_err(|source| StartError::Listen {
         key: "proxy.listen",
         address: config.proxy.listen,
         source,

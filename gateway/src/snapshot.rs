@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::change::Change;
-pub(crate) use self::load::Targets;
 use self::load::{Fingerprint, Loaded, Scope};
+pub(crate) use self::load::{Targets, load_key};
 pub(crate) use self::state::SnapshotState;
 use domain::error_chain;
 

@@ -81,7 +81,7 @@ async fn edited(
 }
 
 /// Notes the head of the answer, and with what to read it if it may carry usage.
-fn note(exchange: &mut Exchange, status: u16, headers: &HeaderMap) {
+pub(crate) fn note(exchange: &mut Exchange, status: u16, headers: &HeaderMap) {
     let content_type = text(headers, CONTENT_TYPE);
     let encoding = text(headers, CONTENT_ENCODING);
     let meter = match exchange.endpoint {

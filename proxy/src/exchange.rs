@@ -39,6 +39,8 @@ pub(crate) struct Exchange {
     /// The kind of object that the request makes, if it is answered well.
     creates: Option<ObjectKind>,
     created: Option<CreatedObject>,
+    /// No caller made it.
+    is_own: bool,
     settled: bool,
 }
 
@@ -82,8 +84,17 @@ impl Exchange {
             showing: None,
             creates: None,
             created: None,
+            is_own: false,
             settled: false,
         }
+    }
+
+    /// A request of the gateway's own.
+    pub(crate) fn begin_own(worker: &Rc<Worker>, endpoint: Endpoint) -> Self {
+        let mut exchange = Self::begin(worker);
+        exchange.endpoint = Some(endpoint);
+        exchange.is_own = true;
+        exchange
     }
 
     /// From here on the request owes an event.
@@ -285,11 +296,13 @@ impl Exchange {
         }
         let ended = self.read_to_the_end(end);
         let (status, reason) = ended.verdict();
-        let metrics = &self.worker.metrics;
-        metrics.request(self.endpoint, status, reason);
-        metrics.duration(ended.took);
-        if let Some(first) = ended.first_content_at() {
-            metrics.time_to_first_token(first);
+        if !self.is_own {
+            let metrics = &self.worker.metrics;
+            metrics.request(self.endpoint, status, reason);
+            metrics.duration(ended.took);
+            if let Some(first) = ended.first_content_at() {
+                metrics.time_to_first_token(first);
+            }
         }
         tracing::debug!(
             request_id = %self.id, endpoint = self.endpoint.map(Endpoint::label), status, reason,

@@ -15,6 +15,7 @@ mod batch_relay;
 mod body_budget;
 mod client_address;
 mod coding;
+mod collector;
 mod connection;
 mod counted_io;
 mod credentials;
@@ -47,6 +48,7 @@ mod upload;
 mod upstream;
 mod worker;
 
+pub use collector::{CollectError, Collector, Errands, Seen};
 pub use inspect::{InspectError, Inspected, inspect};
 pub use keys::{
     AllowedIps, KeyIndex, KeyRecord, KeyStatus, OnClientDisconnect, Scopes, TenantState,

@@ -30,7 +30,7 @@ pub(crate) enum RelayError {
     Silent,
 }
 
-/// An upstream's body with its exchange.
+/// An upstream's body on its way to the caller.
 #[derive(Debug)]
 pub(crate) struct Relay {
     /// There until it is dropped.
@@ -38,8 +38,9 @@ pub(crate) struct Relay {
     broken: Option<RelayError>,
 }
 
+/// An upstream's body with its exchange, as its frames are accounted for.
 #[derive(Debug)]
-struct Flow {
+pub(crate) struct Flow {
     upstream: Incoming,
     exchange: Exchange,
     silence: Silence,
@@ -64,14 +65,8 @@ impl Relay {
         if upstream.is_end_stream() {
             exchange.settle(End::Complete);
         }
-        let flow = Flow {
-            upstream,
-            exchange,
-            silence: Silence::new(idle_timeout),
-            held: None,
-        };
         Self {
-            flow: Some(flow),
+            flow: Some(Flow::new(upstream, exchange, idle_timeout)),
             broken: None,
         }
     }
@@ -86,8 +81,21 @@ impl Relay {
 }
 
 impl Flow {
+    pub(crate) fn new(upstream: Incoming, exchange: Exchange, idle_timeout: Duration) -> Self {
+        Self {
+            upstream,
+            exchange,
+            silence: Silence::new(idle_timeout),
+            held: None,
+        }
+    }
+
+    pub(crate) fn settle(&mut self, end: End) {
+        self.exchange.settle(end);
+    }
+
     /// The next frame, once what it holds is accounted for.
-    fn poll_accounted(&mut self, ctx: &mut Context<'_>) -> Polled {
+    pub(crate) fn poll_accounted(&mut self, ctx: &mut Context<'_>) -> Polled {
         loop {
             if let Some(held) = &mut self.held {
                 ready!(held.look_again.as_mut().poll(ctx));

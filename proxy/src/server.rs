@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::body_budget::BodyBudget;
+use crate::collector::Errands;
 use crate::connection::{self, Seat};
 use crate::keys::KeyIndex;
 use crate::listener;
@@ -60,11 +61,16 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
-    /// Opens the listeners and starts one thread a lane.
+    /// Opens the listeners and starts one thread a lane; the first one serves the gateway's own errands too.
     ///
     /// # Errors
     /// If the address can't be had, or a thread or its runtime can't be started.
-    pub fn start(options: Options, resources: Resources, lanes: Vec<Lane>) -> io::Result<Self> {
+    pub fn start(
+        options: Options,
+        resources: Resources,
+        lanes: Vec<Lane>,
+        errands: Errands,
+    ) -> io::Result<Self> {
         let options = Arc::new(options);
         let listeners = listener::open(options.listen, lanes.len())?;
         let address = match listeners.first() {
@@ -80,13 +86,15 @@ impl DataPlane {
             stop: stop.clone(),
         };
         let mut threads = Vec::new();
+        let mut errands = Some(errands);
         for (index, (listener, lane)) in listeners.into_iter().zip(lanes).enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
             let shared = shared.clone();
             let thread = std::thread::Builder::new().name(format!("data-{index}"));
-            threads.push(thread.spawn(move || run(&runtime, shared, listener, lane))?);
+            let errands = errands.take();
+            threads.push(thread.spawn(move || run(&runtime, shared, listener, lane, errands))?);
         }
         Ok(Self {
             address,
@@ -126,7 +134,13 @@ struct Shared {
     stop: CancellationToken,
 }
 
-fn run(runtime: &tokio::runtime::Runtime, shared: Shared, listener: StdListener, lane: Lane) {
+fn run(
+    runtime: &tokio::runtime::Runtime,
+    shared: Shared,
+    listener: StdListener,
+    lane: Lane,
+    errands: Option<Errands>,
+) {
     let connections = Arc::clone(&shared.connections);
     let stop = shared.stop.clone();
     let metrics = Metrics::register();
@@ -149,7 +163,19 @@ fn run(runtime: &tokio::runtime::Runtime, shared: Shared, listener: StdListener,
     // What outlives the deadline is dropped with the set, and settled by being dropped.
     LocalSet::new().block_on(runtime, async move {
         match TcpListener::from_std(listener) {
-            Ok(listener) => serve(worker, listener, connections, stop).await,
+            Ok(listener) => {
+                if let Some(errands) = errands {
+                    let (worker, stopped) = (Rc::clone(&worker), stop.clone());
+                    // Tracked: shutdown waits for it, and it for nothing but the answer that is coming in.
+                    drop(worker.tasks.clone().spawn_local(async move {
+                        tokio::select! {
+                            () = errands.run(worker) => {}
+                            () = stopped.cancelled() => {}
+                        }
+                    }));
+                }
+                serve(worker, listener, connections, stop).await;
+            }
             Err(error) => tracing::error!(%error, "a listener could not be served"),
         }
     });

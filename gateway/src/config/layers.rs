@@ -19,6 +19,7 @@ const KEYS: &[&str] = &[
     "log.format",
     "log.level",
     "metering.on_client_disconnect",
+    "metering.poll_interval",
     "metrics.listen",
     "prices.file",
     "proxy.drain_seconds",

@@ -122,6 +122,11 @@ impl Reader {
         Some(url)
     }
 
+    /// As [`Self::duration`], where it is given.
+    pub(crate) fn optional_duration(&mut self, key: &str) -> Option<Duration> {
+        self.text(key).map(|_| self.duration(key, A_DAY))
+    }
+
     /// `1500ms`, `10s`, `2min`; never zero.
     pub(crate) fn duration(&mut self, key: &str, default: Duration) -> Duration {
         let Some(text) = self.text(key) else {

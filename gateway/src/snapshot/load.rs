@@ -114,6 +114,17 @@ pub(super) async fn keys(
     rows.iter().map(|row| loaded(row, targets)).collect()
 }
 
+/// Loads one key, whatever its state; none if there is no such row, or it makes no sense.
+pub(crate) async fn load_key(
+    client: &Client,
+    id: ApiKeyId,
+    targets: &Targets,
+) -> Result<Option<KeyRecord>, tokio_postgres::Error> {
+    let found = keys(client, &Scope::Keys(vec![id]), targets).await?;
+    let found = found.into_iter().next();
+    Ok(found.and_then(|loaded| Some(loaded.key?.1)))
+}
+
 /// The fingerprint of all keys, computed where they are.
 pub(super) async fn fingerprint(client: &Client) -> Result<Fingerprint, tokio_postgres::Error> {
     fingerprint_of(client, KEYS).await

@@ -7,6 +7,7 @@ mod drain;
 mod figures;
 mod mcp;
 mod pace;
+mod polling;
 mod sessions;
 
 use bytes::Bytes;
