@@ -407,6 +407,7 @@ async fn every_promised_index_exists() {
         "idx_subscriptions_org",
         "idx_subscriptions_status",
         "idx_subscriptions_stripe",
+        "idx_upstream_objects_open",
         "idx_upstream_objects_project",
         "idx_upstream_objects_seq",
         "idx_usage_events_mcp",
