@@ -1,7 +1,9 @@
 //! Which part of the API a request is for: a bounded set, for metrics, events and routing.
 
+use serde::{Deserialize, Serialize};
+
 /// An endpoint, told from the method-independent part of the path below `/v1/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Endpoint {
     /// `/v1/messages`
     Messages,

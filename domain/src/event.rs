@@ -1,5 +1,6 @@
 //! The usage event: what is stored of one request, for good.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
 };
 
 /// One row of `usage_events`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageEvent {
     /// The moment of admission.
     pub time: Timestamp,
@@ -55,7 +56,7 @@ pub struct UsageEvent {
 }
 
 /// One row of `mcp_usage`: a call of an MCP server's tool that an answer shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct McpCall {
     /// Its own id.
     pub id: RequestId,
@@ -76,7 +77,7 @@ pub struct McpCall {
 }
 
 /// `mcp_usage.status`, as far as answers tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum McpStatus {
     /// The API called the tool, and it answered.
     Success,
@@ -99,7 +100,7 @@ impl McpStatus {
 }
 
 /// Something that a request made upstream, and that its project owns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedObject {
     /// What it is, by the path it was made at.
     pub kind: ObjectKind,
@@ -108,7 +109,7 @@ pub struct CreatedObject {
 }
 
 /// What answers may show as often as anybody asks.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Repeatable {
     /// The result of an item of a message batch: of all events of one item one is stored.
     BatchItem(BatchItem),
@@ -118,7 +119,7 @@ pub enum Repeatable {
 }
 
 /// One item of a message batch.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BatchItem {
     /// The API's id of the batch.
     pub batch_id: String,
@@ -127,7 +128,7 @@ pub struct BatchItem {
 }
 
 /// What a session of an agent, or a dream, has consumed so far.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunningTotal {
     /// The API's id of the session that does the work.
     pub id: String,
@@ -144,7 +145,7 @@ pub struct RunningTotal {
 }
 
 /// `usage_events.event_type`, as far as requests make it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventType {
     /// Answered in one piece.
     ApiCall,
@@ -164,7 +165,7 @@ impl EventType {
 }
 
 /// `usage_events.usage_quality`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UsageQuality {
     /// The API's own final figures.
     Exact,
@@ -187,7 +188,7 @@ impl UsageQuality {
 }
 
 /// `usage_events.status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EventStatus {
     /// The answer was complete.
     Success,
@@ -213,7 +214,7 @@ impl EventStatus {
 }
 
 /// How a request ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// In one word.
     pub status: EventStatus,

@@ -1,7 +1,10 @@
 //! Objects that live upstream, where one upstream key may serve many tenants.
 
+use serde::{Deserialize, Serialize};
+
 /// A kind of object, by the path below `/v1/` where such objects are made and listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
 pub struct ObjectKind(&'static str);
 
 /// Below `/v1/`; batches are below `messages/`.
@@ -25,6 +28,34 @@ impl ObjectKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.0
+    }
+}
+
+impl From<ObjectKind> for &'static str {
+    fn from(kind: ObjectKind) -> Self {
+        kind.0
+    }
+}
+
+impl TryFrom<String> for ObjectKind {
+    type Error = UnknownKind;
+
+    fn try_from(word: String) -> Result<Self, UnknownKind> {
+        let mut known = COLLECTIONS.into_iter().chain([BATCHES.0]);
+        known
+            .find(|name| *name == word)
+            .map(Self)
+            .ok_or(UnknownKind(word))
+    }
+}
+
+/// Not the word of any kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownKind(String);
+
+impl std::fmt::Display for UnknownKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no kind of objects is named {:?}", self.0)
     }
 }
 

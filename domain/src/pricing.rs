@@ -10,6 +10,8 @@ mod leg;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 pub use book::{Model, PriceBook, Rates};
 pub use file::PriceBookError;
 pub use leg::{Leg, LegKind};
@@ -20,7 +22,7 @@ use crate::{Picodollars, Timestamp, Usage};
 pub type Prices = arc_swap::ArcSwap<PriceBook>;
 
 /// What a request cost, and why.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     /// Of an unpriced request, what is known of it.
     pub amount: Picodollars,
@@ -29,7 +31,7 @@ pub struct Cost {
 }
 
 /// What an amount rests on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Basis {
     /// Nothing was consumed.
     #[default]
@@ -45,7 +47,7 @@ pub enum Basis {
 }
 
 /// Why usage isn't billed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Free {
     /// The simulator answered a test key.
     Test,
@@ -71,7 +73,7 @@ impl Free {
 }
 
 /// Why usage has no price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Unpriced {
     /// The book doesn't know the model, or not yet at that time.
     UnknownModel,

@@ -1,12 +1,13 @@
 //! What one answer consumed, as the Claude API reports it.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Token counters of one request, in tokens.
 ///
 /// The whole prompt is `input + cache_write + cache_read`: the API's `input_tokens` is the uncached
 /// part alone, and so is `input` here.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenCounts {
     /// Uncached input.
     pub input: u64,
@@ -31,7 +32,7 @@ impl TokenCounts {
 }
 
 /// A usage object as received, and what it says in our terms.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// The counters; where `raw` lists iterations, their sum.
     pub tokens: TokenCounts,

@@ -26,6 +26,11 @@ mod numeric;
 mod once;
 mod row;
 mod service;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the flusher doesn't write to it yet")
+)]
+mod spool;
 mod totals;
 mod writer;
 

@@ -1,0 +1,286 @@
+//! A disk in memory that forgets what wasn't synced, and fails when told to.
+//!
+//! At a power loss every change since the last sync is kept or lost by chance: writes sector by sector,
+//! lengths, and names one operation at a time, in no order. A sync that fails does the same to the changes it
+//! was to make durable, and forgets that they were ever unsynced, as the kernel does.
+
+mod content;
+mod names;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use self::content::Content;
+use self::names::Names;
+use super::disk::{Access, Disk, DiskFile, Entry};
+
+/// What can be made to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Allocate,
+    Write,
+    Sync,
+    SyncFolder,
+    Rename,
+    Remove,
+}
+
+/// A disk; clones are the same disk.
+#[derive(Debug, Clone)]
+pub(super) struct SimulatedDisk(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    names: Names,
+    files: Vec<Content>,
+    faults: Vec<Fault>,
+    /// How many changes were asked for.
+    changes: u64,
+    stop_at: u64,
+    free: u64,
+    random: StdRng,
+}
+
+#[derive(Debug)]
+struct Fault {
+    operation: Operation,
+    skip: u32,
+}
+
+#[derive(Debug)]
+struct SimulatedFile {
+    disk: SimulatedDisk,
+    file: usize,
+    sync_failed: AtomicBool,
+}
+
+impl SimulatedDisk {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            names: Names::default(),
+            files: Vec::new(),
+            faults: Vec::new(),
+            changes: 0,
+            stop_at: u64::MAX,
+            free: u64::MAX,
+            random: StdRng::seed_from_u64(seed),
+        })))
+    }
+
+    /// Lets one operation of a kind fail, after `skip` of them succeeded.
+    pub(super) fn fail(&self, operation: Operation, skip: u32) {
+        self.state().faults.push(Fault { operation, skip });
+    }
+
+    /// Lets everything fail after so many more operations, until the power is lost.
+    pub(super) fn stop_after(&self, operations: u64) {
+        let mut state = self.state();
+        state.stop_at = state.changes + operations;
+    }
+
+    pub(super) fn clear_faults(&self) {
+        self.state().faults.clear();
+    }
+
+    /// Bytes that can still be allocated.
+    pub(super) fn set_free(&self, free: u64) {
+        self.state().free = free;
+    }
+
+    /// How often the disk was changed, or synced.
+    pub(super) fn changes(&self) -> u64 {
+        self.state().changes
+    }
+
+    pub(super) fn lose_power(&self) {
+        let state = &mut *self.state();
+        state.faults.clear();
+        state.stop_at = u64::MAX;
+        state.names.lose_power(&mut state.random);
+        for file in &mut state.files {
+            file.lose_power(&mut state.random);
+        }
+    }
+
+    /// What a file holds now.
+    pub(super) fn read(&self, path: &Path) -> Vec<u8> {
+        let state = self.state();
+        state.files[state.names.get(path).unwrap()].now.clone()
+    }
+
+    /// Replaces what a file holds, durably, as rot would.
+    pub(super) fn overwrite(&self, path: &Path, bytes: Vec<u8>) {
+        let state = &mut *self.state();
+        let file = match state.names.get(path) {
+            Some(file) => file,
+            None => {
+                state.files.push(Content::default());
+                state.names.link(path, state.files.len() - 1);
+                state.names.sync(path.parent().unwrap());
+                state.files.len() - 1
+            }
+        };
+        state.files[file] = Content::durable(bytes);
+    }
+
+    /// Every file and what it holds.
+    pub(super) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let state = self.state();
+        let files = state.names.files();
+        files
+            .map(|(path, file)| (path.clone(), state.files[file].now.clone()))
+            .collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl SimulatedFile {
+    fn new(disk: &SimulatedDisk, file: usize) -> Self {
+        Self {
+            disk: disk.clone(),
+            file,
+            sync_failed: AtomicBool::new(false),
+        }
+    }
+}
+
+impl State {
+    fn change(&mut self, operation: Operation) -> io::Result<()> {
+        self.changes += 1;
+        let stopped = self.changes > self.stop_at;
+        let mut due = None;
+        for (at, fault) in self.faults.iter_mut().enumerate() {
+            if fault.operation == operation {
+                if fault.skip == 0 {
+                    due = Some(at);
+                }
+                fault.skip = fault.skip.saturating_sub(1);
+            }
+        }
+        let fault = due.map(|at| self.faults.remove(at));
+        if stopped || fault.is_some() {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(())
+    }
+}
+
+impl Disk for SimulatedDisk {
+    fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
+        self.state().names.list(folder)
+    }
+
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        self.state().names.create_folder(folder);
+        Ok(())
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.change(Operation::SyncFolder)?;
+        state.names.sync(folder);
+        Ok(())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut state = self.state();
+        if state.names.get(path).is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.files.push(Content::default());
+        let file = state.files.len() - 1;
+        state.names.link(path, file);
+        Ok(Box::new(SimulatedFile::new(self, file)))
+    }
+
+    fn open(&self, path: &Path, _: Access) -> io::Result<Box<dyn DiskFile>> {
+        let file = self
+            .state()
+            .names
+            .get(path)
+            .ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(SimulatedFile::new(self, file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let state = &mut *self.state();
+        let failed = state.change(Operation::Rename);
+        // A rename that failed may have happened all the same.
+        if failed.is_ok() || state.random.random() {
+            state.names.rename(from, to);
+        }
+        failed
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.change(Operation::Remove)?;
+        state.names.remove(path)
+    }
+}
+
+impl DiskFile for SimulatedFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.disk.state().files[self.file].now.len() as u64)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.change(Operation::Allocate)?;
+        state.free = state
+            .free
+            .checked_sub(len)
+            .ok_or(io::ErrorKind::StorageFull)?;
+        state.files[self.file]
+            .now
+            .resize(usize::try_from(len).unwrap(), 0);
+        Ok(())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.disk.state();
+        let bytes = &state.files[self.file].now;
+        let bytes = bytes
+            .get(usize::try_from(offset).unwrap()..)
+            .unwrap_or_default();
+        let read = bytes.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&bytes[..read]);
+        Ok(read)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let state = &mut *self.disk.state();
+        let offset = usize::try_from(offset).unwrap();
+        let failed = state.change(Operation::Write);
+        let written = match failed {
+            Ok(()) => bytes.len(),
+            Err(_) => state.random.random_range(0..bytes.len()),
+        };
+        state.files[self.file].write(&bytes[..written], offset);
+        failed
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let state = &mut *self.disk.state();
+        assert!(
+            !self.sync_failed.load(Ordering::Relaxed),
+            "a file was synced again after its sync failed"
+        );
+        let failed = state.change(Operation::Sync);
+        self.sync_failed.store(failed.is_err(), Ordering::Relaxed);
+        let file = &mut state.files[self.file];
+        match failed {
+            Ok(()) => file.sync(),
+            Err(_) => file.keep_some(&mut state.random),
+        }
+        failed
+    }
+}
