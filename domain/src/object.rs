@@ -1,10 +1,11 @@
 //! Objects that live upstream, where one upstream key may serve many tenants.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A kind of object, by the path below `/v1/` where such objects are made and listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "&'static str", try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
 pub struct ObjectKind(&'static str);
 
 /// Below `/v1/`; batches are below `messages/`.
@@ -31,31 +32,12 @@ impl ObjectKind {
     }
 }
 
-impl From<ObjectKind> for &'static str {
-    fn from(kind: ObjectKind) -> Self {
-        kind.0
-    }
-}
-
-impl TryFrom<String> for ObjectKind {
-    type Error = UnknownKind;
-
-    fn try_from(word: String) -> Result<Self, UnknownKind> {
+impl<'de> Deserialize<'de> for ObjectKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
         let mut known = COLLECTIONS.into_iter().chain([BATCHES.0]);
-        known
-            .find(|name| *name == word)
-            .map(Self)
-            .ok_or(UnknownKind(word))
-    }
-}
-
-/// Not the word of any kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownKind(String);
-
-impl std::fmt::Display for UnknownKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "no kind of objects is named {:?}", self.0)
+        let kind = known.find(|name| *name == word).map(Self);
+        kind.ok_or_else(|| D::Error::custom(format!("no kind of objects is named {word:?}")))
     }
 }
 
