@@ -40,12 +40,17 @@ pub(crate) fn check(body: &[u8]) {
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl Members<'_> {
-    /// Whether what must be known can be: strings without half a character, numbers that are not out of range.
+    /// Whether what must be known can be: strings and keys without half a character, numbers that are not out of range.
     fn are_readable(&self) -> bool {
-        let mut scalars = self.0.iter().filter(|(name, value)| {
-            matches!(name.as_str(), "model" | "stream") && !value.get().starts_with(['[', '{'])
-        });
-        scalars.all(|(_, value)| serde_json::from_str::<Value>(value.get()).is_ok())
+        let known = |name: &str| matches!(name, "model" | "stream");
+        let mut values = self.0.iter().filter(|(name, _)| known(name));
+        values.all(|(_, value)| match value.get() {
+            list if list.starts_with('[') => true,
+            object if object.starts_with('{') => {
+                serde_json::from_str::<Members<'_>>(object).is_ok()
+            }
+            scalar => serde_json::from_str::<Value>(scalar).is_ok(),
+        })
     }
 
     /// The value of the last member of this name, if it isn't too deep.
