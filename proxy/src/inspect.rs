@@ -3,6 +3,9 @@
 //! The body is read once and no tree is built of it: `messages` may hold megabytes. Unknown fields pass
 //! unseen; of a repeated one the last counts, as it does for the API.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod laws;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -59,7 +62,9 @@ fn bills_user_profile(policy: &RawValue) -> bool {
         #[serde(borrow)]
         bill_to: Cow<'a, str>,
     }
-    policy.get().len() <= MAX_BILLING_POLICY_BYTES
+    // An array would be read as the values of the object's members.
+    policy.get().starts_with('{')
+        && policy.get().len() <= MAX_BILLING_POLICY_BYTES
         && serde_json::from_str(policy.get())
             .is_ok_and(|policy: BillingPolicy<'_>| policy.bill_to == "user_profile")
 }
@@ -217,6 +222,7 @@ mod tests {
             ),
             (r#"{"type":"billing_policy"}"#, false),
             (r#"{"bill_to":["user_profile"]}"#, false),
+            (r#"["user_profile"]"#, false),
             ("\"user_profile\"", false),
             ("null", false),
         ] {

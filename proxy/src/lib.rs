@@ -24,6 +24,9 @@ mod exchange;
 mod failure;
 mod forward;
 mod forward_body;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod headers;
 mod inspect;
 mod keys;

@@ -2,8 +2,8 @@
 //!
 //! Guarantees: bytes may be cut anywhere and the reading is the same; memory is bounded whatever passes;
 //! nothing is ever changed, delayed or refused. A stream is read as server-sent events, everything else as
-//! JSON; a compressed answer is decoded into a copy. What can't be read is metered as [`UsageQuality`]
-//! says, never guessed in silence. It knows no prices: `usage.raw` keeps what pricing needs beyond the
+//! JSON; a compressed answer is decoded into a copy, and of a damaged one it depends on the cuts how much is
+//! read before the damage shows. What can't be read is metered as [`UsageQuality`] says, never guessed in silence. It knows no prices: `usage.raw` keeps what pricing needs beyond the
 //! counters (`iterations`, `speed`, `inference_geo`).
 //!
 //! The quality of a reading:
@@ -20,6 +20,8 @@ mod find;
 mod finding;
 mod json;
 mod kept;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod laws;
 mod length;
 mod quote;
 mod results;

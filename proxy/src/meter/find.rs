@@ -142,6 +142,11 @@ impl Finder {
                 self.enter(shape, None);
                 inside
             }
+            // Nothing would be taken of it, again and again.
+            Some((b'}', _)) => {
+                self.place = Place::Lost;
+                bytes
+            }
             Some(_) => self.begin(Place::InValue(Plan::Pass), bytes),
             None => bytes,
         }

@@ -1,8 +1,8 @@
 //! A message's usage, from one usage object or from the several of a stream.
 //!
 //! Guarantees: a later object overwrites what it names and keeps what it leaves out or sets to null;
-//! nothing is ever added or compared. A figure that makes no sense counts as left out, and the tally
-//! remembers that it is not the whole truth.
+//! nothing is ever added or compared. A figure that makes no sense counts as left out, and so does a member beyond
+//! [`MOST_MEMBERS`]; the tally remembers that it is not the whole truth.
 
 use domain::{TokenCounts, Usage, UsageQuality};
 use serde_json::{Map, Value};
@@ -25,6 +25,9 @@ pub(super) struct Tally {
 const MOST: u64 = i32::MAX as u64;
 /// What a database counts. Nothing ever consumes as much.
 const MOST_OF_MANY: u64 = i64::MAX as u64;
+
+/// Members kept. The API's usage has a dozen; without a bound, a stream of ever new ones would grow for as long as it lasts.
+pub(super) const MOST_MEMBERS: usize = 128;
 
 /// A counter in a usage object.
 enum Figure {
@@ -91,8 +94,18 @@ impl Tally {
             self.usage.service_tier = Some(tier.to_owned());
         }
         self.check_iterations(&object);
-        let named = object.into_iter().filter(|(_, value)| !value.is_null());
-        self.usage.raw.extend(named);
+        for (name, value) in object.into_iter().filter(|(_, value)| !value.is_null()) {
+            self.keep(name, value);
+        }
+    }
+
+    fn keep(&mut self, name: String, value: Value) {
+        let raw = &mut self.usage.raw;
+        if raw.len() < MOST_MEMBERS || raw.contains_key(&name) {
+            raw.insert(name, value);
+        } else {
+            self.flawed = true;
+        }
     }
 
     /// The total is authoritative where it is named: a stream's end may raise it above the split of its

@@ -14,6 +14,7 @@ use std::time::Duration;
 use domain::{TokenCounts, UsageQuality};
 
 use super::{Meter, Reading};
+use crate::coding::encode::encode;
 
 const JSON: Option<&str> = Some("application/json");
 const SSE: Option<&str> = Some("text/event-stream; charset=utf-8");
@@ -52,36 +53,6 @@ fn counters(reading: &Reading) -> [u64; 5] {
         cache_write_1h,
     } = reading.usage.tokens;
     [input, output, cache_read, cache_write, cache_write_1h]
-}
-
-fn encode(coding: &str, bytes: &[u8]) -> Vec<u8> {
-    use flate2::Compression;
-    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
-    let (sink, level) = (Vec::new(), Compression::default());
-    match coding {
-        "gzip" => {
-            let mut encoder = GzEncoder::new(sink, level);
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }
-        "deflate" => {
-            let mut encoder = ZlibEncoder::new(sink, level);
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }
-        "raw deflate" => {
-            let mut encoder = DeflateEncoder::new(sink, level);
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }
-        "br" => {
-            let mut encoder = brotli::CompressorWriter::new(sink, 4096, 5, 22);
-            encoder.write_all(bytes).unwrap();
-            encoder.into_inner()
-        }
-        "zstd" => zstd::encode_all(bytes, 3).unwrap(),
-        _ => bytes.to_vec(),
-    }
 }
 
 #[test]

@@ -124,6 +124,8 @@ fn a_message_without_its_figures_is_estimated() {
         r#"{"type":"message","content":[],"usage":{"input_tokens":1,"#,
         r#"{"type":"message","content":[]}"#,
         r#"{"type":"message","usage":null}"#,
+        r#"{"type":"message","content":[}"#,
+        r#"{"type":"message","content":[{},1}"#,
         r#"{"type":"message",<html>"#,
     ] {
         check(body, [0; 5], Estimated);

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::stream::PLAIN;
 use super::{CODINGS, JSON, SSE, encode, read};
+use crate::fuzz::pieces;
 
 const MESSAGE: &str = "{\"mod\\u0065l\" : \"claude-\\u006fpus-5\",\"type\":\"message\",\"content\":[{\"type\":\"text\",\"text\":\"a \\\"usage\\\":{\\\"input_tokens\\\":9} \\\\\"},{\"type\":\"tool_use\",\"input\":{\"usage\":{\"input_tokens\":-9},\"é✓\":[1,true,null,\"]}\"]}}],\"n\":-12.5e+3,\"t\":true,\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":1},\"us\\u0061ge\":{\"input_tokens\":51,\"output_tokens\":162,\"cache_creation\":{\"ephemeral_1h_input_tokens\":4,\"ephemeral_5m_input_tokens\":5},\"service_tier\":\"standard\"}}";
 
@@ -98,23 +99,12 @@ fn an_early_end_is_read_alike_in_one_piece_and_in_many() {
     }
 }
 
-fn pieces<'a>(mut bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
-    let mut pieces = Vec::new();
-    for size in sizes {
-        let (piece, rest) = bytes.split_at((*size).min(bytes.len()));
-        pieces.push(piece);
-        bytes = rest;
-    }
-    pieces.push(bytes);
-    pieces
-}
-
 proptest! {
     #[test]
     fn cuts_at_random_make_no_difference(sizes in prop::collection::vec(0_usize..60, 0..60)) {
         for (content_type, coding, bytes) in coded() {
             let expected = read(content_type, Some(coding), [&bytes]);
-            let reading = read(content_type, Some(coding), pieces(&bytes, &sizes));
+            let reading = read(content_type, Some(coding), pieces(&bytes, sizes.iter().copied()));
             prop_assert_eq!(reading, expected, "{}", coding);
         }
     }
@@ -128,11 +118,11 @@ proptest! {
     ) {
         for content_type in [JSON, SSE] {
             for coding in CODINGS {
-                let _reading = read(content_type, Some(coding), pieces(&bytes, &sizes));
+                let _reading = read(content_type, Some(coding), pieces(&bytes, sizes.iter().copied()));
             }
             let data = format!("{{\"usage\":{json}\ndata: {json}\n\n");
             let whole = read(content_type, None, [&data]);
-            prop_assert_eq!(read(content_type, None, pieces(data.as_bytes(), &sizes)), whole);
+            prop_assert_eq!(read(content_type, None, pieces(data.as_bytes(), sizes.iter().copied())), whole);
         }
     }
 }

@@ -6,6 +6,7 @@ use domain::UsageQuality::{self, Estimated, Exact, Partial};
 
 use super::{SSE, counters, read, read_sse};
 use crate::meter::Meter;
+use crate::meter::tally::MOST_MEMBERS;
 
 pub(super) const PLAIN: &str = concat!(
     "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"content\":[],\"model\":\"claude-opus-5\",\"usage\":{\"input_tokens\":25,\"output_tokens\":1}}}\n\n",
@@ -240,6 +241,19 @@ fn a_large_event_passes_without_being_kept() {
         read(SSE, None, stream.as_bytes().chunks(4096)),
         read_sse(PLAIN)
     );
+}
+
+#[test]
+fn usage_does_not_grow_with_ever_new_members() {
+    let updates: String = (0..1_000)
+        .map(|n| update(&format!(r#"{{"output_tokens":{n},"new_{n}":{n}}}"#)))
+        .collect();
+    let first = start(r#"{"input_tokens":9}"#);
+    let reading = read_sse(&format!("{first}{updates}{STOP}"));
+    assert_eq!(counters(&reading), [9, 999, 0, 0, 0]);
+    assert_eq!(reading.quality, Partial);
+    assert_eq!(reading.usage.raw.len(), MOST_MEMBERS);
+    assert_eq!(reading.usage.raw["output_tokens"], 999);
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! JSON answers, objects and results of batches through the meter.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| proxy::fuzz::usage(input));
