@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 /// US dollars in units of 10^-12, in which every list price of a token is a whole number, its multipliers included.
 /// Reaches to 18 million dollars.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Picodollars(pub u64);
 
 impl Picodollars {

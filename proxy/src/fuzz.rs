@@ -19,6 +19,7 @@ pub fn usage(input: &[u8]) {
     meter::laws::check_json(body, sizes);
     meter::laws::check_object(body, sizes);
     meter::laws::check_batch_results(body, sizes);
+    meter::laws::check_totals(body, sizes);
 }
 
 /// The body of a request.

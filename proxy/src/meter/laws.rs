@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::json::JsonAnswer;
 use super::results::BatchResults;
 use super::tally::MOST_MEMBERS;
-use super::{BatchResult, Call, Meter, Reading};
+use super::totals::Totals;
+use super::{Call, Finding, FoundIn, Meter, Reading};
 use crate::coding::Decoder;
 use crate::fuzz::cuts;
 
@@ -56,15 +57,42 @@ pub(crate) fn check_batch_results(body: &[u8], sizes: &[u8]) {
         })
         .collect();
     check_alike(&results, &[of_lines]);
-    for result in &results {
-        check_name(Some(&result.custom_id));
-        check_name(result.model.as_ref());
-        check_calls(&result.calls);
-        assert!(result.usage.raw.len() <= MOST_MEMBERS);
+    check_findings(&results);
+}
+
+/// Sessions, dreams and their events, in JSON or as a stream.
+pub(crate) fn check_totals(body: &[u8], sizes: &[u8]) {
+    for is_stream in [false, true] {
+        let [totals, others @ ..] = cuts(body, sizes).map(|pieces| {
+            let mut totals = Totals::new(Some("sesn_1".to_owned()), is_stream);
+            let mut found = Vec::new();
+            for piece in pieces {
+                totals.read(piece);
+                found.extend(totals.take());
+            }
+            (found, totals.object_id())
+        });
+        check_alike(&totals, &others);
+        check_findings(&totals.0);
     }
 }
 
-fn results_of(pieces: &[&[u8]]) -> Vec<BatchResult> {
+fn check_findings(findings: &[Finding]) {
+    for finding in findings {
+        match &finding.of {
+            FoundIn::BatchItem(custom_id) => check_name(Some(custom_id)),
+            FoundIn::Total(total) => {
+                check_name(Some(&total.id));
+                check_name(Some(&total.shown_by));
+            }
+        }
+        check_name(finding.model.as_ref());
+        check_calls(&finding.calls);
+        assert!(finding.usage.raw.len() <= MOST_MEMBERS);
+    }
+}
+
+fn results_of(pieces: &[&[u8]]) -> Vec<Finding> {
     let mut results = BatchResults::default();
     pieces.iter().for_each(|piece| results.read(piece));
     results.end_line();

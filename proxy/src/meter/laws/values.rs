@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::MOST_OF_A_NAME;
 use crate::meter::tally::MOST_MEMBERS;
-use crate::meter::{BatchResult, Reading};
+use crate::meter::{Finding, FoundIn, Reading};
 
 /// No larger value is kept, and what isn't kept can't be compared.
 const MOST_KEPT: usize = 64 * 1024;
@@ -47,7 +47,7 @@ pub(super) fn check_object(body: &[u8], id: Option<&str>) {
 }
 
 /// A line of a batch's results.
-pub(super) fn check_line(line: &[u8], results: &[BatchResult]) {
+pub(super) fn check_line(line: &[u8], results: &[Finding]) {
     let Some(line) = object(line) else { return };
     let is_success = line
         .get("result")
@@ -55,8 +55,8 @@ pub(super) fn check_line(line: &[u8], results: &[BatchResult]) {
     let Some(custom_id) = name(line.get("custom_id")).filter(|_| is_success) else {
         return;
     };
-    let found: Vec<_> = results.iter().map(|result| &result.custom_id).collect();
-    assert_eq!(found, [&custom_id]);
+    let found: Vec<_> = results.iter().map(|result| &result.of).collect();
+    assert_eq!(found, [&FoundIn::BatchItem(custom_id)]);
 }
 
 fn check_message(answer: &Map<String, Value>, reading: &Reading) {
