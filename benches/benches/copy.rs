@@ -21,7 +21,7 @@ use domain::{
     ApiKeyId, Clock, Endpoint, EventType, OrgId, Outcome, ProjectId, RequestId, Timestamp,
     TokenCounts, Usage, UsageEvent, UsageQuality, UserId,
 };
-use ingest::{Batch, COPY_STATEMENT, Ingest, Options};
+use ingest::{Batch, COPY_STATEMENT, Ingest, Options, SpoolOptions};
 use serde_json::json;
 use testkit::Database;
 use tokio_postgres::Client;
@@ -114,10 +114,19 @@ fn events(rows: usize, age: Duration) -> Vec<UsageEvent> {
     (0..rows).map(event).collect()
 }
 
+fn spool_in(folder: &tempfile::TempDir) -> SpoolOptions {
+    SpoolOptions {
+        dir: folder.path().join("spool"),
+        survives_power_loss: true,
+        max_bytes: None,
+        keep: Duration::from_secs(1),
+    }
+}
+
 fn write(path: PathBuf, events: &[UsageEvent]) -> PathBuf {
     let mut batch = Batch::new();
     for event in events {
-        batch.push(event.clone());
+        batch.encode(event);
     }
     std::fs::write(&path, batch.into_data().events.unwrap()).unwrap();
     path
@@ -199,12 +208,14 @@ async fn store(database: &Database, way: &Way, rows: usize) -> Duration {
         }
         Way::Gateway(writers) => {
             let events = events(rows, Duration::ZERO);
+            let folder = tempfile::tempdir().unwrap();
             let options = Options {
                 lanes: 1,
                 writers: *writers,
                 batch_rows: 5_000,
                 batch_interval: Duration::from_millis(100),
-                max_pending_events: rows + 1,
+                max_pending_events: 10_000,
+                spool: spool_in(&folder),
             };
             let tls = rustls::ClientConfig::builder()
                 .with_root_certificates(rustls::RootCertStore::empty())
@@ -216,7 +227,14 @@ async fn store(database: &Database, way: &Way, rows: usize) -> Duration {
             let lane = lanes.remove(0);
             let started = Instant::now();
             for event in events {
-                lane.reserve().unwrap().submit(event);
+                let slot = loop {
+                    match lane.reserve() {
+                        Some(slot) => break slot,
+                        // What was handed over is on its way to the disk.
+                        None => tokio::task::yield_now().await,
+                    }
+                };
+                let _ticket = slot.submit(event);
             }
             drop(lane);
             ingest.finish(Duration::from_secs(300)).await.unwrap();

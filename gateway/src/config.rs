@@ -9,7 +9,7 @@ mod read;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub(crate) use self::fault::Faults;
 pub(crate) use self::layers::{Layers, environment};
 use self::read::Reader;
 
+/// Two segments of each of two streams, and what is in between.
+const SMALLEST_SPOOL_BYTES: u64 = 4 << 20;
 const DEFAULT_UPSTREAM: &str = "https://api.anthropic.com";
 
 /// A valid configuration.
@@ -115,13 +117,14 @@ impl Config {
     /// Every fault there is.
     pub(crate) fn read(layers: Layers, purpose: Purpose) -> Result<Self, Faults> {
         let mut reader = Reader::new(layers);
+        let data_dir: PathBuf = reader.value("data_dir", PathBuf::from("./.mindweave"));
         let config = Self {
-            data_dir: reader.value("data_dir", PathBuf::from("./.mindweave")),
+            data_dir: data_dir.clone(),
             database_url: reader.database_url("database.url"),
             proxy: proxy(&mut reader),
             upstream: upstream(&mut reader),
             metrics_listen: reader.value("metrics.listen", loopback(9464)),
-            ingest: ingest(&mut reader),
+            ingest: ingest(&mut reader, &data_dir),
             on_client_disconnect: reader
                 .value("metering.on_client_disconnect", OnClientDisconnect::Cancel),
             poll_interval: reader.optional_duration("metering.poll_interval"),
@@ -187,13 +190,34 @@ fn upstream(reader: &mut Reader) -> UpstreamConfig {
     }
 }
 
-fn ingest(reader: &mut Reader) -> ingest::Options {
+fn ingest(reader: &mut Reader, data_dir: &Path) -> ingest::Options {
     ingest::Options {
         lanes: 0,
         writers: reader.between("ingest.writers", 1, 64, 2),
         batch_rows: reader.between("ingest.batch_rows", 1, 50_000, 5_000),
         batch_interval: reader.duration("ingest.batch_interval", Duration::from_millis(200)),
         max_pending_events: reader.between("ingest.max_pending_events", 1, 1_000_000, 100_000),
+        spool: spool(reader, data_dir),
+    }
+}
+
+fn spool(reader: &mut Reader, data_dir: &Path) -> ingest::SpoolOptions {
+    let durability: String = reader.value("spool.durability", "fsync".to_owned());
+    if !matches!(durability.as_str(), "fsync" | "process") {
+        reader.fault("spool.durability", "must be fsync or process");
+    }
+    let max_bytes: Option<u64> = reader.optional("spool.max_bytes");
+    if max_bytes.is_some_and(|bytes| bytes < SMALLEST_SPOOL_BYTES) {
+        let problem = format!("must be at least {SMALLEST_SPOOL_BYTES}");
+        reader.fault("spool.max_bytes", problem);
+    }
+    ingest::SpoolOptions {
+        dir: reader
+            .value("spool.dir", data_dir.join("spool").display().to_string())
+            .into(),
+        survives_power_loss: durability != "process",
+        max_bytes,
+        keep: reader.longer_duration("spool.keep", Duration::from_secs(24 * 60 * 60)),
     }
 }
 

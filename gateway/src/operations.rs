@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingest::Memory;
+use ingest::Room;
 use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use proxy::{OpsSource, Spending};
@@ -32,7 +32,7 @@ pub(crate) fn install_recorder() -> Result<PrometheusHandle, BuildError> {
 pub(crate) struct Operations {
     pub(crate) registry: PrometheusHandle,
     pub(crate) snapshot: Arc<SnapshotState>,
-    pub(crate) memory: Memory,
+    pub(crate) room: Room,
     pub(crate) spending: Arc<Spending>,
     pub(crate) draining: CancellationToken,
 }
@@ -60,8 +60,10 @@ impl OpsSource for Operations {
         if self.draining.is_cancelled() {
             reasons.push("shutting down".to_owned());
         }
-        if self.memory.is_full() {
-            reasons.push("memory for usage events is full: the database takes none".to_owned());
+        if self.room.is_full() {
+            reasons.push(
+                "there is no room for more usage events, in memory or in the spool".to_owned(),
+            );
         }
         if !self.snapshot.is_loaded() {
             reasons.push("the keys are not loaded yet: the database could not be read".to_owned());

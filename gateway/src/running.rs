@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Prices;
-use ingest::{Database, Ingest, Unstored};
+use ingest::{Database, Ingest, SpoolStartError, Unstored};
 use proxy::{
     Collector, DataPlane, Errands, KeyIndex, McpRegistry, Resources, Target, UpstreamObjects,
     UpstreamOptions,
@@ -46,6 +46,8 @@ pub(crate) enum StartError {
     Thread(#[source] std::io::Error),
     #[error(transparent)]
     Database(#[from] ingest::DatabaseError),
+    #[error(transparent)]
+    Spool(#[from] SpoolStartError),
 }
 
 /// A gateway that listens.
@@ -102,8 +104,7 @@ impl Running {
             let prices = Arc::clone(&prices);
             tasks.spawn(PriceFile { path, prices }.run(stop.clone()));
         }
-        let (ingest, lanes) =
-            Ingest::start(&config.ingest, database, &clock, &prices).map_err(StartError::Thread)?;
+        let (ingest, lanes) = Ingest::start(&config.ingest, database, &clock, &prices)?;
         let resources = Resources {
             keys,
             prices,
@@ -117,7 +118,7 @@ impl Running {
         let operations = Operations {
             registry: registry.clone(),
             snapshot: Arc::clone(&state),
-            memory: ingest.memory(),
+            room: ingest.room(),
             spending: Arc::clone(&resources.spending),
             draining: draining.clone(),
         };
@@ -169,10 +170,11 @@ impl Running {
         origin("http", self.metrics_address)
     }
 
-    /// Lets running answers finish, up to the drain deadline, and stores every event.
+    /// Lets running answers finish, up to the drain deadline, and stores every event, or leaves it in the spool where the database
+    /// is away.
     ///
     /// # Errors
-    /// If the database was away for too long: how many events are not stored.
+    /// If the spool took no more: how many events are lost.
     pub(crate) async fn drain(self) -> Result<(), Unstored> {
         let Self {
             data_plane,
@@ -192,7 +194,13 @@ impl Running {
             events = ingest.pending(),
             "requests have ended; storing what is left"
         );
-        let stored = ingest.finish(STORE_DEADLINE).await;
+        let finished = ingest.finish(STORE_DEADLINE).await;
+        if let Ok(waiting @ 1..) = finished {
+            tracing::warn!(
+                waiting,
+                "usage events wait in the spool: the next start stores them"
+            );
+        }
         stop.cancel();
         tasks.close();
         if tokio::time::timeout(TASKS_DEADLINE, tasks.wait())
@@ -201,7 +209,7 @@ impl Running {
         {
             tracing::warn!(tasks = tasks.len(), "background tasks did not end in time");
         }
-        stored
+        finished.map(|_| ())
     }
 }
 

@@ -1,8 +1,9 @@
-//! Rows on their way to one transaction.
+//! Spooled events on their way to one transaction.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use domain::UsageEvent;
+use domain::{Timestamp, UsageEvent};
 
+use crate::record::Record;
 use crate::{mcp_row, row};
 
 /// Encoded events, ready to be stored.
@@ -13,6 +14,7 @@ pub struct Batch {
     once: Vec<UsageEvent>,
     creations: Vec<UsageEvent>,
     count: usize,
+    oldest: Option<Timestamp>,
 }
 
 /// What a batch holds.
@@ -35,21 +37,31 @@ impl Batch {
         Self::default()
     }
 
-    /// Adds an event.
-    pub fn push(&mut self, event: UsageEvent) {
+    /// Adds an event that was encoded before.
+    pub(crate) fn push(&mut self, record: Record<'_>) {
         self.count += 1;
-        if event.repeatable.is_some() {
-            self.once.push(event);
-            return;
+        self.oldest = Some(
+            self.oldest
+                .map_or(record.time, |oldest| oldest.min(record.time)),
+        );
+        if !record.rows.is_empty() {
+            self.events.row().put_slice(record.rows);
         }
-        self.encode(&event);
-        if event.created.is_some() {
-            self.creations.push(event);
+        if !record.mcp_rows.is_empty() {
+            self.mcp_calls.row().put_slice(record.mcp_rows);
+        }
+        if let Some(event) = record.event {
+            if record.is_repeatable {
+                self.once.push(event);
+            } else {
+                self.creations.push(event);
+            }
         }
     }
 
     /// Adds the rows of an event.
-    fn encode(&mut self, event: &UsageEvent) {
+    pub fn encode(&mut self, event: &UsageEvent) {
+        self.count += 1;
         row::encode(event, self.events.row());
         for call in &event.mcp_calls {
             mcp_row::encode(event, call, self.mcp_calls.row());
@@ -66,6 +78,16 @@ impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Bytes to be copied.
+    pub(crate) fn bytes(&self) -> usize {
+        self.events.0.len() + self.mcp_calls.0.len()
+    }
+
+    /// When the first of them was admitted.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        self.oldest
     }
 
     /// All of it.

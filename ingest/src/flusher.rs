@@ -1,74 +1,198 @@
-//! The flusher thread: gathers events from all lanes into batches.
+//! The flusher thread: takes events from all lanes, appends them to the spool in groups, and tells the lanes when they are
+//! durable.
 //!
-//! It wakes by the clock and not by each event, so that handing an event over costs its sender no wake-up.
-//! While the writers are behind it stops gathering, and events wait in their lanes, which are bounded.
+//! Guarantees: an event is acknowledged only when it is durable; a group goes whole to one stream; a spool that fails is tried
+//! again without end, and meanwhile nothing is admitted. What gathers while a group is being synced makes the next one, so that a
+//! busy gateway syncs no more often than the disk can.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
-use domain::UsageEvent;
-use tokio::sync::mpsc;
+use bytes::BytesMut;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use domain::{Clock, UsageEvent, error_chain};
 
-use crate::batch::Batch;
+use crate::appending::Feed;
+use crate::capacity::{Capacity, EVENT_BYTES};
+use crate::lane::LaneEnd;
+use crate::metrics::SpoolMetrics;
+use crate::record;
+use crate::spool::{Group, SpoolError};
+use crate::streams::Streams;
+
+/// A group of so many events is large enough.
+const GROUP_EVENTS: usize = 1024;
+/// And so is one of so many bytes.
+const GROUP_BYTES: u64 = 1 << 20;
+/// How often room is made and what is stored is removed, at the least.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Flusher {
-    pub(crate) lanes: Vec<Receiver<Box<UsageEvent>>>,
-    pub(crate) batches: mpsc::Sender<Batch>,
-    pub(crate) batch_rows: usize,
-    pub(crate) interval: Duration,
-    /// Disconnected when the lanes' senders are gone and what is left shall be flushed without delay.
-    pub(crate) stop: Receiver<()>,
+    pub(crate) lanes: Vec<LaneEnd>,
+    pub(crate) bell: Receiver<()>,
+    pub(crate) streams: Streams,
+    pub(crate) capacity: Arc<Capacity>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: SpoolMetrics,
+    /// Set when what the spool doesn't take shall not be waited for any longer.
+    pub(crate) give_up: Arc<AtomicBool>,
+}
+
+/// What was left when the flusher ended.
+#[derive(Debug)]
+pub(crate) struct Flushed {
+    /// Events that are not in the spool.
+    pub(crate) unspooled: usize,
+    /// The streams, as they are at last.
+    pub(crate) feeds: Vec<Feed>,
+}
+
+/// Events on their way to the spool.
+#[derive(Default)]
+struct Gathered {
+    group: Group,
+    payload: BytesMut,
+    events: usize,
+    /// How many of each lane.
+    by_lane: Vec<u64>,
 }
 
 impl Flusher {
-    /// Runs until every lane is closed and empty, or the writers are gone.
-    pub(crate) fn run(mut self) {
-        let mut stopping = false;
-        while !self.lanes.is_empty() {
-            if !stopping {
-                stopping =
-                    self.stop.recv_timeout(self.interval) == Err(RecvTimeoutError::Disconnected);
-            } else {
-                // The last requests are still ending: look again soon.
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            if self.flush().is_err() {
-                tracing::error!("the writers are gone; events stay unstored");
-                return;
-            }
+    /// Runs until every lane is closed and empty, or it shall give up.
+    pub(crate) fn run(mut self) -> Flushed {
+        let unspooled = self.flush_all();
+        Flushed {
+            unspooled,
+            feeds: self.streams.feeds(),
         }
     }
 
-    /// Sends all that the lanes hold now.
-    fn flush(&mut self) -> Result<(), WritersGone> {
+    fn flush_all(&mut self) -> usize {
+        let mut gathered = Gathered {
+            by_lane: vec![0; self.lanes.len()],
+            ..Gathered::default()
+        };
+        let mut kept_house_at = None;
+        // The lanes are gone with their bells: what they hold is all there will be.
+        let mut is_closing = false;
         loop {
-            let batch = self.gather();
-            let rows = batch.len();
-            if rows > 0 {
-                self.batches.blocking_send(batch).map_err(|_| WritersGone)?;
+            let now = self.clock.monotonic();
+            if kept_house_at.is_none_or(|at| now.saturating_sub(at) >= HOUSEKEEPING) {
+                self.keep_house(now);
+                kept_house_at = Some(now);
             }
-            if rows < self.batch_rows {
-                return Ok(());
+            self.gather(&mut gathered);
+            if gathered.events > 0 {
+                if !self.append(&mut gathered) {
+                    return self.capacity.taken();
+                }
+                continue;
+            }
+            if is_closing {
+                self.keep_house(self.clock.monotonic());
+                return 0;
+            }
+            is_closing =
+                self.bell.recv_timeout(HOUSEKEEPING) == Err(RecvTimeoutError::Disconnected);
+        }
+    }
+
+    /// Takes up to a group, lane by lane.
+    fn gather(&self, gathered: &mut Gathered) {
+        gathered.clear();
+        for (index, lane) in self.lanes.iter().enumerate() {
+            while gathered.has_place()
+                && let Ok(event) = lane.events.try_recv()
+            {
+                gathered.add(index, &event);
             }
         }
     }
 
-    /// Takes up to a batch, lane by lane; forgets lanes that are closed and empty.
-    fn gather(&mut self) -> Batch {
-        let mut batch = Batch::new();
-        let full = self.batch_rows;
-        self.lanes.retain(|lane| {
-            while batch.len() < full {
-                match lane.try_recv() {
-                    Ok(event) => batch.push(*event),
-                    Err(TryRecvError::Empty) => return true,
-                    Err(TryRecvError::Disconnected) => return false,
-                }
+    /// Appends a group, however often it takes. Answers false if it gave up.
+    fn append(&mut self, gathered: &mut Gathered) -> bool {
+        let started = self.clock.monotonic();
+        let mut failing = false;
+        while let Err(error) = self.streams.append(&mut gathered.group) {
+            self.report(&error, failing);
+            failing = true;
+            self.capacity.set_room(0);
+            if self.give_up.load(Ordering::Relaxed) {
+                return false;
             }
-            true
-        });
-        batch
+            std::thread::sleep(PAUSE_AFTER_FAILURE);
+            self.keep_house(self.clock.monotonic());
+        }
+        if failing {
+            tracing::info!("the spool takes usage events again");
+        }
+        for (lane, events) in self.lanes.iter().zip(&gathered.by_lane) {
+            if *events > 0 {
+                lane.acks.acknowledge(*events);
+            }
+        }
+        self.publish_room();
+        self.capacity.give_back(gathered.events);
+        if self.streams.is_short_of(self.under_way()) {
+            self.keep_house(self.clock.monotonic());
+        }
+        let took = self.clock.monotonic().saturating_sub(started);
+        self.metrics.appended(gathered.events, took);
+        true
+    }
+
+    /// Makes room for what is under way, and lets go of what has been stored for long enough.
+    fn keep_house(&mut self, now: Duration) {
+        if let Err(error) = self.streams.keep_house(now, self.under_way()) {
+            // Without room nothing is admitted; what needs none goes on.
+            SpoolMetrics::failed(&error);
+        }
+        self.publish_room();
+        self.metrics.show(&self.streams, self.clock.now());
+    }
+
+    /// Bytes that those will take that are admitted and not yet in the spool.
+    fn under_way(&self) -> u64 {
+        self.capacity.taken() as u64 * EVENT_BYTES
+    }
+
+    fn publish_room(&self) {
+        self.capacity.set_room(self.streams.room());
+    }
+
+    fn report(&self, error: &SpoolError, failing: bool) {
+        SpoolMetrics::failed(error);
+        let chain = error_chain(error);
+        if failing {
+            tracing::debug!(error = %chain, "the spool still fails");
+        } else {
+            tracing::error!(error = %chain, "the spool takes no usage events; answers wait for it, and nothing new is admitted");
+        }
     }
 }
 
-struct WritersGone;
+impl Gathered {
+    fn clear(&mut self) {
+        self.group.clear();
+        self.events = 0;
+        self.by_lane.fill(0);
+    }
+
+    fn has_place(&self) -> bool {
+        self.events < GROUP_EVENTS && self.group.frame_bytes() < GROUP_BYTES
+    }
+
+    fn add(&mut self, lane: usize, event: &UsageEvent) {
+        record::encode(event, &mut self.payload);
+        if let Err(error) = self.group.push(&self.payload) {
+            // Far beyond what the meter keeps of an answer.
+            tracing::error!(request_id = %event.request_id, error = %error_chain(&error), "a usage event is too large to be stored");
+        }
+        self.events += 1;
+        if let Some(count) = self.by_lane.get_mut(lane) {
+            *count += 1;
+        }
+    }
+}

@@ -1,21 +1,26 @@
 //! What happened, for good: usage events on their way from the data plane into PostgreSQL.
 //!
 //! ```text
-//! request thread --lane--> flusher --batches--> writer --one transaction--> COPY usage_events
-//!                                                                           UPDATE ingest_cursor
+//! request thread --lane--> flusher --groups--> spool on disk --> writer --one transaction--> COPY usage_events, mcp_usage
+//!       ^                     |                                                              UPDATE ingest_cursor
+//!       +---- it is durable --+
 //! ```
 //!
 //! Guarantees:
-//! - **An admitted event is never dropped.** Room for it is taken ([`Lane::reserve`]) before the request is
+//! - **An admitted event is never dropped.** Room for it is taken ([`Lane::admit`]) before the request is
 //!   forwarded; where there is none, the caller is refused before any money is spent.
+//! - **An acknowledged event survives** a kill of the process, and a power loss unless that was waived
+//!   ([`SpoolOptions::survives_power_loss`]).
+//! - **A request whose process died is accounted for**: the next start makes an event of it.
 //! - **A row is stored once.** The reading position moves in the transaction of the rows; after any doubt
 //!   (a connection lost during COMMIT) the writer asks the database what became of it.
-//! - **A request thread never waits.** Handing over an event is one bounded, lock-free send.
-//!
-//! What it doesn't promise yet: events wait in memory, so a kill of the process loses those not yet stored.
+//! - **A request thread never waits.** Handing over an event is one bounded, lock-free send; that it is durable comes as a
+//!   wake-up.
 
+mod appending;
 mod batch;
 mod capacity;
+mod connection;
 mod database;
 mod field;
 mod flusher;
@@ -24,18 +29,20 @@ mod mcp_row;
 mod metrics;
 mod numeric;
 mod once;
+mod open_slots;
+mod record;
+mod recovery;
 mod row;
 mod service;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the flusher doesn't write to it yet")
-)]
 mod spool;
+mod streams;
 mod totals;
 mod writer;
 
 pub use batch::Batch;
 pub use database::{Database, DatabaseError};
-pub use lane::{Lane, Slot};
+pub use lane::{Lane, Slot, Ticket};
+pub use open_slots::Opening;
 pub use row::{COPY_STATEMENT, encode};
-pub use service::{Ingest, Memory, Options, Unstored};
+pub use service::{Ingest, Options, Room, Unstored};
+pub use streams::{SpoolFault, SpoolOptions, SpoolStartError};

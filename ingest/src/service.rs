@@ -1,49 +1,59 @@
-//! The event's way put together: lanes, the flusher thread, the writers.
+//! The event's way put together: lanes, the flusher thread, the spool, the writers.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use domain::{Clock, Prices};
-use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::capacity::Capacity;
 use crate::database::Database;
-use crate::flusher::Flusher;
-use crate::lane::Lane;
-use crate::metrics::LaneMetrics;
-use crate::writer::Writer;
+use crate::flusher::{Flushed, Flusher};
+use crate::lane::{Lane, LaneEnd};
+use crate::metrics::{LaneMetrics, SpoolMetrics, WriterMetrics};
+use crate::open_slots::OpenSlots;
+use crate::record;
+use crate::recovery;
+use crate::spool::Group;
+use crate::streams::{SpoolOptions, SpoolStartError, Streams};
+use crate::writer::{Shared, Writer};
 
 /// How events are gathered and stored.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Lanes to make: one for each data-plane thread.
     pub lanes: usize,
-    /// Writers, each with a connection of its own.
+    /// Writers, each with a stream and a connection of its own.
     pub writers: usize,
     /// Rows of one COPY at the most.
     pub batch_rows: usize,
     /// How long an event may wait for its batch.
     pub batch_interval: Duration,
-    /// Events in memory at the most, from admission to storage.
+    /// Requests and events in memory at the most, from admission to the spool.
     pub max_pending_events: usize,
+    /// Where they wait for the database.
+    pub spool: SpoolOptions,
 }
 
-/// Events that were not stored when time ran out.
+/// Events that are not in the spool when time ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} usage events are not stored")]
 pub struct Unstored(pub usize);
 
-/// The memory for events, as seen from outside.
+/// The room for events, as seen from outside.
 #[derive(Debug, Clone)]
-pub struct Memory(Arc<Capacity>);
+pub struct Room(Arc<Capacity>);
 
-impl Memory {
-    /// Whether requests are refused for want of it.
+impl Room {
+    /// Whether requests are refused for want of it, in memory or on disk.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.0.taken() >= self.0.limit()
+        self.0.is_full()
     }
 }
 
@@ -51,109 +61,180 @@ impl Memory {
 #[derive(Debug)]
 pub struct Ingest {
     capacity: Arc<Capacity>,
-    stop: crossbeam_channel::Sender<()>,
-    flusher: JoinHandle<()>,
+    flusher: JoinHandle<Flushed>,
+    give_up: Arc<AtomicBool>,
     writers: TaskTracker,
+    stop: CancellationToken,
+    open_files: Vec<PathBuf>,
 }
 
 impl Ingest {
-    /// Starts the flusher thread, and the writers on the runtime this is called on. The database may be away.
+    /// Opens the spool, accounts for what an earlier process left, and starts the flusher thread, and the writers on the runtime this
+    /// is called on. The database may be away.
     ///
     /// # Errors
-    /// If the thread can't be started.
+    /// If the spool can't be used, or the thread can't be started.
     pub fn start(
         options: &Options,
         database: &Database,
         clock: &Arc<dyn Clock>,
         prices: &Arc<Prices>,
-    ) -> std::io::Result<(Self, Vec<Lane>)> {
+    ) -> Result<(Self, Vec<Lane>), SpoolStartError> {
+        let root = &options.spool.dir;
+        let (replacements, replace) = crossbeam_channel::unbounded();
+        let mut streams = Streams::open(&options.spool, options.writers, replace)?;
+        let metrics = SpoolMetrics::register();
+        recover(root, &mut streams)?;
+
         let capacity = Arc::new(Capacity::new(options.max_pending_events));
-        let metrics = LaneMetrics::register();
-        let (lanes, receivers) = (0..options.lanes)
-            .map(|_| Lane::new(Arc::clone(&capacity), metrics.clone()))
-            .unzip();
-        let (batches, batches_receiver) = mpsc::channel(options.writers);
-        let (stop, stop_receiver) = crossbeam_channel::bounded(0);
-        let flusher = Flusher {
-            lanes: receivers,
-            batches,
+        if let Err(error) = streams.keep_house(clock.monotonic(), 0) {
+            // Nothing is admitted until there is room; what is there can be stored meanwhile.
+            SpoolMetrics::failed(&error);
+            tracing::error!(error = %domain::error_chain(&error), "the spool has no room");
+        }
+        capacity.set_room(streams.room());
+        let (lanes, ends, bell, open_files) = make_lanes(options, &capacity)?;
+
+        let feeds = streams.feeds();
+        let shared = Shared {
+            database: database.clone(),
+            clock: Arc::clone(clock),
+            prices: Arc::clone(prices),
+            metrics: WriterMetrics::register(),
+            tasks: TaskTracker::new(),
+            disk: streams.disk(),
+            root: root.clone(),
             batch_rows: options.batch_rows,
-            interval: options.batch_interval,
-            stop: stop_receiver,
+            batch_interval: options.batch_interval,
+            replacements,
+            stop: CancellationToken::new(),
+        };
+        let give_up = Arc::<AtomicBool>::default();
+        let flusher = Flusher {
+            lanes: ends,
+            bell,
+            streams,
+            capacity: Arc::clone(&capacity),
+            clock: Arc::clone(clock),
+            metrics,
+            give_up: Arc::clone(&give_up),
         };
         let flusher = std::thread::Builder::new()
             .name("flusher".to_owned())
-            .spawn(|| flusher.run())?;
-        let writers = start_writers(
-            options.writers,
-            database,
-            (clock, prices),
-            &capacity,
-            batches_receiver,
-        );
-        Ok((
-            Self {
-                capacity,
-                stop,
-                flusher,
-                writers,
-            },
-            lanes,
-        ))
+            .spawn(|| flusher.run())
+            .map_err(|source| SpoolStartError::Io {
+                action: "start a thread for",
+                path: root.clone(),
+                source,
+            })?;
+        let writers = TaskTracker::new();
+        for feed in feeds {
+            writers.spawn(Writer::new(shared.clone(), feed).run());
+        }
+        let ingest = Self {
+            capacity,
+            flusher,
+            give_up,
+            writers,
+            stop: shared.stop,
+            open_files,
+        };
+        Ok((ingest, lanes))
     }
 
-    /// A look at the memory for events that outlives this handle.
+    /// A look at the room for events that outlives this handle.
     #[must_use]
-    pub fn memory(&self) -> Memory {
-        Memory(Arc::clone(&self.capacity))
+    pub fn room(&self) -> Room {
+        Room(Arc::clone(&self.capacity))
     }
 
-    /// Events in memory, those of running requests included.
+    /// Requests under way and events that are not in the spool yet.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.capacity.taken()
     }
 
-    /// Stores what is left. To be called when every lane has been dropped.
+    /// Puts what is left into the spool, and stores it if the database is there. To be called when every lane has been dropped.
+    /// Answers how many events wait in the spool for the next start.
     ///
     /// # Errors
-    /// If something is still unstored after `deadline`: how many events.
-    pub async fn finish(self, deadline: Duration) -> Result<(), Unstored> {
-        drop(self.stop);
+    /// If something isn't even in the spool after `deadline`: how many events.
+    pub async fn finish(self, deadline: Duration) -> Result<u64, Unstored> {
+        self.stop.cancel();
         self.writers.close();
         // What decides is what was stored, not whether time ran out.
         let _in_time = tokio::time::timeout(deadline, self.writers.wait()).await;
-        let pending = self.capacity.taken();
-        if pending > 0 {
-            return Err(Unstored(pending));
-        }
-        // The writers have ended, and they end after the flusher.
-        if self.flusher.join().is_err() {
+        self.give_up.store(true, Ordering::Relaxed);
+        let flusher = tokio::task::spawn_blocking(|| self.flusher.join());
+        let Ok(Ok(Flushed { unspooled, feeds })) = flusher.await else {
             tracing::error!("the flusher thread had panicked");
+            return Err(Unstored(self.capacity.taken()));
+        };
+        if unspooled > 0 {
+            return Err(Unstored(unspooled));
         }
-        Ok(())
+        debug_assert_eq!(self.capacity.taken(), 0, "every admitted request has ended");
+        // Every request has its event: there is nothing to recover.
+        for path in self.open_files {
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::debug!(%error, path = %path.display(), "a file of open requests stays behind");
+            }
+        }
+        let waiting = feeds
+            .iter()
+            .map(|feed| feed.durable.borrow().saturating_sub(feed.progress.stored()));
+        Ok(waiting.sum())
     }
 }
 
-fn start_writers(
-    count: usize,
-    database: &Database,
-    (clock, prices): (&Arc<dyn Clock>, &Arc<Prices>),
-    capacity: &Arc<Capacity>,
-    batches: mpsc::Receiver<crate::Batch>,
-) -> TaskTracker {
-    let writers = TaskTracker::new();
-    let connections = TaskTracker::new();
-    let batches = Arc::new(Mutex::new(batches));
-    for _ in 0..count {
-        let writer = Writer::new(
-            database.clone(),
-            Arc::clone(clock),
-            Arc::clone(prices),
-            Arc::clone(capacity),
-            connections.clone(),
-        );
-        writers.spawn(writer.run(Arc::clone(&batches)));
+/// Requests that an earlier process had not brought to an end become events, before anything else does.
+fn recover(root: &Path, streams: &mut Streams) -> Result<(), SpoolStartError> {
+    let interrupted = recovery::interrupted(root, streams)?;
+    if interrupted.is_empty() {
+        return Ok(());
     }
-    writers
+    let (mut group, mut payload) = (Group::new(), BytesMut::new());
+    for event in &interrupted {
+        record::encode(event, &mut payload);
+        let pushed = group.push(&payload);
+        pushed.map_err(SpoolStartError::fault)?;
+    }
+    streams.append(&mut group).map_err(SpoolStartError::fault)?;
+    SpoolMetrics::recovered(interrupted.len());
+    tracing::warn!(
+        requests = interrupted.len(),
+        "requests that were running when the gateway died are recorded as interrupted"
+    );
+    Ok(())
+}
+
+type Lanes = (
+    Vec<Lane>,
+    Vec<LaneEnd>,
+    crossbeam_channel::Receiver<()>,
+    Vec<PathBuf>,
+);
+
+fn make_lanes(options: &Options, capacity: &Arc<Capacity>) -> Result<Lanes, SpoolStartError> {
+    let root = &options.spool.dir;
+    recovery::remove_files(root)?;
+    let metrics = LaneMetrics::register();
+    let (bell, ringing) = crossbeam_channel::bounded(1);
+    // As many as there may be requests in all, in equal parts.
+    let slots = options.max_pending_events.div_ceil(options.lanes.max(1));
+    let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+    let (mut lanes, mut ends, mut paths) = (Vec::new(), Vec::new(), Vec::new());
+    for index in 0..options.lanes {
+        let path = recovery::file(root, index);
+        let open = OpenSlots::create(&path, slots).map_err(|source| SpoolStartError::Io {
+            action: "create",
+            path: path.clone(),
+            source,
+        })?;
+        let (lane, end) = Lane::new(Arc::clone(capacity), bell.clone(), open, metrics.clone());
+        lanes.push(lane);
+        ends.push(end);
+        paths.push(path);
+    }
+    Ok((lanes, ends, ringing, paths))
 }

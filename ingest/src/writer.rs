@@ -1,319 +1,405 @@
 //! A writer: one stream, one dedicated connection, one transaction a batch.
 //!
-//! `ingest_cursor` holds how many rows of the stream are stored, and moves in the transaction that stores
-//! them. A batch whose fate is unknown is therefore settled by one question; the row lock makes the answer
-//! wait for a transaction that is still ending.
+//! `ingest_cursor` says up to which event the stream is stored, and moves in the transaction that stores them. The writer
+//! reads what is behind it from the spool, so its memory is the same whether it is a second behind or a day. A batch whose fate is
+//! unknown is settled by one question; the row lock makes the answer wait for a transaction that is still ending.
+//!
+//! Guarantees: every event of the stream is stored once, or set aside once as a dead letter with the database's reason. What
+//! only fails for now is tried again without end. Where the database went back in time, what is still on disk is stored
+//! again, and what isn't is reported with its exact gap.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use domain::pricing::Unpriced;
-use domain::{Basis, Clock, Prices, Repeatable, UsageEvent, error_chain};
-use futures_util::SinkExt;
-use tokio::sync::{Mutex, mpsc};
-use tokio_postgres::{Client, Statement, Transaction};
+use domain::{Clock, Prices, error_chain};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::batch::{Batch, BatchData};
-use crate::capacity::Capacity;
-use crate::database::{Database, DatabaseError};
-use crate::mcp_row::MCP_COPY_STATEMENT;
+use crate::appending::Feed;
+use crate::batch::Batch;
+use crate::connection::{Connection, Cursor, DeadLetter, StoreError};
+use crate::database::Database;
 use crate::metrics::WriterMetrics;
-use crate::once;
-use crate::row::COPY_STATEMENT;
+use crate::record;
+use crate::spool::{Disk, Reader, SpoolError};
+use crate::streams::Replace;
 
-/// A connection that makes no progress for this long is given up; the cursor tells what it did.
-const STEP_TIMEOUT: Duration = Duration::from_secs(30);
-/// What a COPY sends in one step.
-const SLICE_BYTES: usize = 256 << 10;
-/// What ends on the server what was given up here: a transaction whose COMMIT never came keeps its locks until
-/// the server gives it up too.
-const SESSION: &str = "SET statement_timeout = 0; SET lock_timeout = '20s'; \
-    SET idle_in_transaction_session_timeout = '20s'";
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// How often it is tried once it shall stop: a connection that had been lost before is found out by the first.
+const LAST_ATTEMPTS: u32 = 5;
+/// A batch of so many bytes is large enough.
+const BATCH_BYTES: usize = 16 << 20;
 
-pub(crate) struct Writer {
-    database: Database,
-    clock: Arc<dyn Clock>,
-    metrics: WriterMetrics,
-    prices: Arc<Prices>,
-    capacity: Arc<Capacity>,
-    tasks: TaskTracker,
-    stream: Uuid,
-    /// Rows of the stream known to be stored.
-    stored: i64,
-    connection: Option<Connection>,
+/// What all writers share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) prices: Arc<Prices>,
+    pub(crate) metrics: WriterMetrics,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) root: PathBuf,
+    pub(crate) batch_rows: usize,
+    pub(crate) batch_interval: Duration,
+    pub(crate) replacements: crossbeam_channel::Sender<Replace>,
+    /// What can't be stored now shall stay in the spool.
+    pub(crate) stop: CancellationToken,
 }
 
-struct Connection {
-    client: Client,
-    copy: Statement,
-    copy_mcp_calls: Statement,
-    advance: Statement,
+pub(crate) struct Writer {
+    shared: Shared,
+    feed: Feed,
+    session: Option<Session>,
+    /// Rows of the next batch at the most: fewer where a row is looked for that the database refuses.
+    most_rows: usize,
+    /// By which this process has the stream, once it has.
+    epoch: Option<i64>,
+    /// How far the database said that it had stored the stream, before it was lost sight of.
+    confirmed: Option<u64>,
+}
+
+/// A connection, and where the stream stands by it.
+struct Session {
+    connection: Connection,
+    reader: Reader,
+    cursor: Cursor,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum StoreError {
+enum WriterError {
     #[error(transparent)]
-    Connect(#[from] DatabaseError),
-    #[error("the database refused a statement")]
-    Statement(#[from] tokio_postgres::Error),
-    #[error("the database's cursor stands at {found} and not at {before}")]
-    Cursor { found: i64, before: i64 },
-    #[error("the cursor moved under the transaction")]
-    Moved,
-    #[error("no answer from the database within {} s", STEP_TIMEOUT.as_secs())]
-    Silent,
+    Store(#[from] StoreError),
+    #[error("the spool can't be read")]
+    Spool(#[from] SpoolError),
+    #[error(
+        "the database has {found} events of the stream as stored, and the spool has only {there}: it is an older copy, or has lost some"
+    )]
+    Ahead { found: u64, there: u64 },
+    #[error("another process has taken the stream over")]
+    Fenced,
+}
+
+impl Shared {
+    fn reader(&self, stream: Uuid, after: u64) -> Result<Reader, SpoolError> {
+        Reader::behind(Arc::clone(&self.disk), &self.root, stream, after)
+    }
 }
 
 impl Writer {
-    pub(crate) fn new(
-        database: Database,
-        clock: Arc<dyn Clock>,
-        prices: Arc<Prices>,
-        capacity: Arc<Capacity>,
-        tasks: TaskTracker,
-    ) -> Self {
+    pub(crate) fn new(shared: Shared, feed: Feed) -> Self {
         Self {
-            database,
-            clock,
-            prices,
-            metrics: WriterMetrics::register(),
-            capacity,
-            tasks,
-            stream: Uuid::now_v7(),
-            stored: 0,
-            connection: None,
+            most_rows: shared.batch_rows,
+            shared,
+            feed,
+            session: None,
+            epoch: None,
+            confirmed: None,
         }
     }
 
-    /// Stores batches until the flusher is done.
-    pub(crate) async fn run(mut self, batches: Arc<Mutex<mpsc::Receiver<Batch>>>) {
-        loop {
-            let next = batches.lock().await.recv().await;
-            let Some(batch) = next else { break };
-            let rows = batch.len();
-            self.store(batch.into_data(), rows).await;
-            self.capacity.give_back(rows);
-        }
-        self.retire().await;
-    }
-
-    /// Stores one batch, however long the database is away.
-    async fn store(&mut self, data: BatchData, rows: usize) {
+    /// Stores whatever becomes durable until the flusher has ended and nothing is left, or until it shall stop and the database is
+    /// away.
+    pub(crate) async fn run(mut self) {
         let mut backoff = FIRST_BACKOFF;
         let mut failing = false;
-        let rows_i64 = i64::try_from(rows).unwrap_or(i64::MAX);
-        loop {
-            let started = self.clock.monotonic();
-            match self.attempt(&data, rows_i64).await {
+        let mut last_attempts = LAST_ATTEMPTS;
+        while self.wait().await {
+            match self.advance().await {
                 Ok(()) => {
-                    self.stored += rows_i64;
-                    self.account(
-                        rows,
-                        self.clock.monotonic().saturating_sub(started),
-                        failing,
-                    );
-                    return;
+                    if failing {
+                        tracing::info!(
+                            "the database is back; waiting usage events are being stored"
+                        );
+                    }
+                    failing = false;
+                    backoff = FIRST_BACKOFF;
+                    continue;
                 }
-                Err(error) => self.report(&error, rows, failing),
+                Err(error @ (WriterError::Ahead { .. } | WriterError::Fenced)) => {
+                    tracing::error!(stream = %self.feed.stream, error = %error_chain(&error), "a stream of usage events is given up");
+                    if !self.replace().await {
+                        return;
+                    }
+                    continue;
+                }
+                Err(error) => self.report(&error, failing),
             }
             failing = true;
-            self.connection = None;
-            tokio::time::sleep(backoff.mul_f64(rand::random_range(0.5..1.0))).await;
+            self.session = None;
+            if self.shared.stop.is_cancelled() {
+                last_attempts -= 1;
+                if last_attempts == 0 {
+                    return;
+                }
+            }
+            let pause = backoff.mul_f64(rand::random_range(0.5..1.0));
+            if self.shared.stop.is_cancelled() {
+                tokio::time::sleep(pause.min(FIRST_BACKOFF * 4)).await;
+            } else {
+                // At the end of it all there is no time to lose.
+                drop(tokio::time::timeout(pause, self.shared.stop.cancelled()).await);
+            }
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
     }
 
-    async fn attempt(&mut self, data: &BatchData, rows: i64) -> Result<(), StoreError> {
-        let (before, after) = (self.stored, self.stored + rows);
-        let fresh = self.connection.is_none();
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(Connection::open(&self.database, &self.tasks, self.stream).await?),
+    /// Waits for something to store, and for more of it to come along. Answers false at the end of the stream.
+    async fn wait(&mut self) -> bool {
+        let (interval, full) = (self.shared.batch_interval, self.shared.batch_rows as u64);
+        let Some(session) = &self.session else {
+            // What the database says of the stream has to be known first; an old one may have to be read again.
+            return true;
         };
-        if fresh {
-            let found = connection.cursor(self.stream).await?;
-            if found == after {
-                return Ok(());
-            }
-            if found != before {
-                self.begin_new_stream(found, before);
-                return Err(StoreError::Cursor { found, before });
-            }
+        let at = session.cursor.seq;
+        let durable = &mut self.feed.durable;
+        if durable.wait_for(|durable| *durable > at).await.is_err() {
+            return *durable.borrow() > at;
         }
-        let positions = (before, after);
-        let unpriced = connection
-            .copy(data, self.stream, positions, &self.prices)
-            .await?;
-        for reason in unpriced {
-            WriterMetrics::unpriced(reason);
+        let more = durable.wait_for(|durable| *durable >= at + full);
+        // It is enough, or there will be no more, or time is up.
+        drop(tokio::time::timeout(interval, more).await);
+        true
+    }
+
+    /// One batch, or one step towards it.
+    async fn advance(&mut self) -> Result<(), WriterError> {
+        let durable = *self.feed.durable.borrow();
+        if self.session.is_none() {
+            self.session = Some(self.begin().await?);
+        }
+        let most_rows = self.most_rows;
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        self.feed.progress.set_stored(session.cursor.seq);
+        let (batch, unreadable) = session.read(durable, most_rows)?;
+        let is_cut_short = unreadable.is_some();
+        if batch.is_empty() && unreadable.is_none() {
+            self.feed.progress.set_oldest_unstored(0);
+            return Ok(());
+        }
+        let oldest = batch.oldest().map_or(0, |oldest| oldest.unix_micros);
+        self.feed.progress.set_oldest_unstored(oldest);
+        if batch.is_empty() {
+            let reason = unreadable.unwrap_or_default();
+            return self.set_aside(&reason).await;
+        }
+        self.store(batch).await?;
+        if is_cut_short {
+            // The next one can't be read: it is looked at by itself.
+            self.read_again()?;
         }
         Ok(())
     }
 
-    /// The database went back behind what it had confirmed: a failover to a standby that lagged, or a
-    /// restore. This batch is not in it, so it goes on in a stream of its own; what is missing before it is
-    /// no longer in memory.
-    fn begin_new_stream(&mut self, found: i64, before: i64) {
-        tracing::error!(
-            stream = %self.stream, found, expected = before, missing = before.saturating_sub(found),
-            "the database has lost usage events that it had confirmed"
-        );
-        self.stream = Uuid::now_v7();
-        self.stored = 0;
+    async fn store(&mut self, batch: Batch) -> Result<(), WriterError> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        let (rows, started) = (batch.len(), self.shared.clock.monotonic());
+        let after = session.cursor.seq + rows as u64;
+        let stored = session
+            .connection
+            .store(
+                &batch.into_data(),
+                self.feed.stream,
+                session.cursor,
+                after,
+                &self.shared.prices,
+            )
+            .await;
+        match stored {
+            Ok(unpriced) => {
+                session.cursor.seq = after;
+                self.feed.progress.set_stored(after);
+                unpriced.into_iter().for_each(WriterMetrics::unpriced);
+                let took = self.shared.clock.monotonic().saturating_sub(started);
+                self.shared.metrics.stored(rows, took);
+                self.most_rows = (self.most_rows * 2).min(self.shared.batch_rows);
+                if *self.feed.durable.borrow() == after {
+                    self.feed.progress.set_oldest_unstored(0);
+                }
+                Ok(())
+            }
+            Err(error) if error.is_for_a_row() => self.look_closer(&error, rows).await,
+            Err(error) => Err(error.into()),
+        }
     }
 
-    fn account(&self, rows: usize, took: Duration, recovered: bool) {
-        self.metrics.database_up.set(1.0);
-        self.metrics.stored.increment(rows as u64);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a batch has thousands of rows, not 2^52"
-        )]
-        self.metrics.batch_rows.record(rows as f64);
-        self.metrics.copy_seconds.record(took.as_secs_f64());
-        if recovered {
-            tracing::info!(
-                rows,
-                "the database is back; waiting usage events are being stored"
+    /// Half as many at a time, until it is known which row it is; that one is set aside.
+    async fn look_closer(&mut self, error: &StoreError, rows: usize) -> Result<(), WriterError> {
+        self.most_rows = (rows / 2).max(1);
+        // The transaction is rolled back, and the reader stands behind what wasn't stored.
+        self.read_again()?;
+        if rows > 1 {
+            return Ok(());
+        }
+        self.set_aside(&error_chain(error)).await
+    }
+
+    /// From where the database has the cursor.
+    fn read_again(&mut self) -> Result<(), WriterError> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        session.reader = self.shared.reader(self.feed.stream, session.cursor.seq)?;
+        Ok(())
+    }
+
+    /// The next event becomes a dead letter.
+    async fn set_aside(&mut self, reason: &str) -> Result<(), WriterError> {
+        let stream = self.feed.stream;
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        let mut reader = self.shared.reader(stream, session.cursor.seq)?;
+        let after = session.cursor.seq + 1;
+        let Some(frame) = reader.next(after)? else {
+            return Ok(());
+        };
+        let record = record::decode(frame.payload);
+        let letter = DeadLetter {
+            request_id: record::request_id(frame.payload).unwrap_or_default(),
+            unix_micros: record.map_or(0, |record| record.time.unix_micros),
+            reason,
+            payload: frame.payload,
+        };
+        tracing::error!(
+            request_id = %letter.request_id, %stream, seq = after, reason,
+            "a usage event can't be stored and is kept in ingest_dead_letters"
+        );
+        let letter_stored = session
+            .connection
+            .set_aside(&letter, stream, session.cursor, after);
+        letter_stored.await?;
+        session.cursor.seq = after;
+        session.reader = reader;
+        self.feed.progress.set_stored(after);
+        self.shared.metrics.dead_lettered();
+        Ok(())
+    }
+
+    /// A new connection, and the truth about the stream.
+    async fn begin(&mut self) -> Result<Session, WriterError> {
+        let (shared, stream) = (&self.shared, self.feed.stream);
+        let connection = Connection::open(&shared.database, &shared.tasks).await?;
+        let found = match self.epoch {
+            None => None,
+            Some(_) => connection.cursor(stream).await?,
+        };
+        let mut cursor = match (self.epoch, found) {
+            (Some(ours), Some(found)) if found.epoch > ours => return Err(WriterError::Fenced),
+            (Some(ours), Some(found)) if found.epoch == ours => found,
+            // For the first time, or the database went back to before this process took the stream over.
+            _ => connection.take_over(stream).await?,
+        };
+        self.epoch = Some(cursor.epoch);
+        let there = *self.feed.durable.borrow();
+        if cursor.seq > there {
+            return Err(WriterError::Ahead {
+                found: cursor.seq,
+                there,
+            });
+        }
+        let confirmed = self.confirmed.unwrap_or(cursor.seq);
+        // A commit whose answer was lost.
+        let found = cursor.seq.saturating_sub(confirmed);
+        shared.metrics.found_stored(found);
+        if cursor.seq < confirmed {
+            tracing::error!(
+                %stream, found = cursor.seq, expected = confirmed, again = confirmed - cursor.seq,
+                "the database has lost usage events that it had confirmed; they are stored again, as far as they are still on disk"
+            );
+        }
+        let reader = match shared.reader(stream, cursor.seq) {
+            Err(SpoolError::Gap { oldest }) => {
+                tracing::error!(
+                    %stream, first = cursor.seq + 1, last = oldest - 1, missing = oldest - 1 - cursor.seq,
+                    "usage events are neither in the database nor on disk any more"
+                );
+                self.shared.metrics.missing(oldest - 1 - cursor.seq);
+                connection.skip_to(stream, cursor, oldest - 1).await?;
+                cursor.seq = oldest - 1;
+                shared.reader(stream, cursor.seq)?
+            }
+            reader => reader?,
+        };
+        self.shared.metrics.database_is_up(true);
+        Ok(Session {
+            connection,
+            reader,
+            cursor,
+        })
+    }
+
+    /// Goes on with another stream in place of this one. Answers false if there is none.
+    async fn replace(&mut self) -> bool {
+        let (sender, feed) = oneshot::channel();
+        let replace = Replace {
+            stream: self.feed.stream,
+            feed: sender,
+        };
+        self.session = None;
+        if self.shared.replacements.send(replace).is_err() {
+            return false;
+        }
+        match feed.await {
+            Ok(feed) => {
+                self.feed = feed;
+                (self.epoch, self.confirmed) = (None, None);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn report(&mut self, error: &WriterError, failing: bool) {
+        if let Some(session) = &self.session {
+            self.confirmed = Some(session.cursor.seq);
+        }
+        if matches!(error, WriterError::Store(_)) {
+            self.shared.metrics.database_is_up(false);
+        }
+        let (chain, waiting) = (error_chain(error), self.waiting());
+        if failing {
+            tracing::debug!(error = chain, waiting, "usage events still can't be stored");
+        } else {
+            tracing::error!(
+                error = chain,
+                waiting,
+                "usage events can't be stored; they wait in the spool"
             );
         }
     }
 
-    fn report(&self, error: &StoreError, rows: usize, failing: bool) {
-        self.metrics.database_up.set(0.0);
-        let chain = error_chain(error);
-        if failing {
-            tracing::debug!(error = %chain, rows, "usage events still can't be stored");
-        } else {
-            tracing::error!(error = %chain, rows, "usage events can't be stored; they wait in memory");
-        }
-    }
-
-    /// Removes the cursor of a stream that is stored to its end.
-    async fn retire(self) {
-        let Some(connection) = self.connection else {
-            return;
-        };
-        let statement = "DELETE FROM ingest_cursor WHERE stream = $1";
-        if let Err(error) = connection.client.execute(statement, &[&self.stream]).await {
-            // Harmless: the row is one nobody will ask for.
-            tracing::debug!(%error, "the cursor of a finished stream stays behind");
-        }
+    fn waiting(&self) -> u64 {
+        let durable = *self.feed.durable.borrow();
+        durable.saturating_sub(self.feed.progress.stored())
     }
 }
 
-impl Connection {
-    async fn open(
-        database: &Database,
-        tasks: &TaskTracker,
-        stream: Uuid,
-    ) -> Result<Self, StoreError> {
-        let connecting = tokio::time::timeout(STEP_TIMEOUT, database.connect(tasks));
-        let client = connecting.await.map_err(|_| StoreError::Silent)??;
-        step(client.batch_execute(SESSION)).await?;
-        step(client.execute(
-            "INSERT INTO ingest_cursor (stream, seq, epoch, updated_at) VALUES ($1, 0, 1, now()) \
-             ON CONFLICT (stream) DO NOTHING",
-            &[&stream],
-        ))
-        .await?;
-        let copy = step(client.prepare(COPY_STATEMENT)).await?;
-        let copy_mcp_calls = step(client.prepare(MCP_COPY_STATEMENT)).await?;
-        let advance =
-            "UPDATE ingest_cursor SET seq = $3, updated_at = now() WHERE stream = $1 AND seq = $2";
-        let advance = step(client.prepare(advance)).await?;
-        Ok(Self {
-            client,
-            copy,
-            copy_mcp_calls,
-            advance,
-        })
-    }
-
-    /// How many rows of the stream are stored. Waits for a transaction that still holds the row.
-    async fn cursor(&self, stream: Uuid) -> Result<i64, StoreError> {
-        let query = "SELECT seq FROM ingest_cursor WHERE stream = $1 FOR UPDATE";
-        Ok(step(self.client.query_one(query, &[&stream]))
-            .await?
-            .try_get(0)?)
-    }
-
-    async fn copy(
+impl Session {
+    /// What is next, up to a batch; with nothing before it, why the next event can't be read.
+    fn read(
         &mut self,
-        data: &BatchData,
-        stream: Uuid,
-        (before, after): (i64, i64),
-        prices: &Prices,
-    ) -> Result<Vec<Unpriced>, StoreError> {
-        let mut unpriced = Vec::new();
-        let transaction = step(self.client.transaction()).await?;
-        let statements = [&self.copy, &self.copy_mcp_calls];
-        step(once::remember_objects(&transaction, &data.creations)).await?;
-        copy_all(&transaction, &statements, data).await?;
-        if !data.once.is_empty() {
-            let fresh = step(once::news(&transaction, &data.once, prices)).await?;
-            unpriced = fresh.iter().filter_map(total_without_price).collect();
-            let fresh = Batch::rows_of(&fresh);
-            copy_all(&transaction, &statements, &fresh).await?;
+        durable: u64,
+        most_rows: usize,
+    ) -> Result<(Batch, Option<String>), SpoolError> {
+        let mut batch = Batch::new();
+        while batch.len() < most_rows && batch.bytes() < BATCH_BYTES {
+            let Some(frame) = self.reader.next(durable)? else {
+                break;
+            };
+            match record::decode(frame.payload) {
+                Ok(record) => batch.push(record),
+                Err(error) => return Ok((batch, Some(error.to_string()))),
+            }
         }
-        let moved = step(transaction.execute(&self.advance, &[&stream, &before, &after])).await?;
-        if moved != 1 {
-            // Dropped, the transaction rolls back; the next attempt asks where the cursor is.
-            return Err(StoreError::Moved);
-        }
-        step(transaction.commit()).await?;
-        Ok(unpriced)
-    }
-}
-
-/// Why what is new in a running total has no price. Other events are counted where they are priced.
-fn total_without_price(event: &UsageEvent) -> Option<Unpriced> {
-    match (&event.repeatable, &event.cost.basis) {
-        (Some(Repeatable::Total(_)), Basis::Unpriced(reason)) => Some(*reason),
-        _ => None,
-    }
-}
-
-/// Sends the encoded rows of events and of calls.
-async fn copy_all(
-    transaction: &Transaction<'_>,
-    [events, mcp_calls]: &[&Statement; 2],
-    data: &BatchData,
-) -> Result<(), StoreError> {
-    for (statement, data) in [(events, &data.events), (mcp_calls, &data.mcp_calls)] {
-        if let Some(data) = data {
-            copy_in(transaction, statement, data).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn copy_in(
-    transaction: &Transaction<'_>,
-    statement: &Statement,
-    data: &Bytes,
-) -> Result<(), StoreError> {
-    let sink = step(transaction.copy_in(statement)).await?;
-    let mut sink = std::pin::pin!(sink);
-    for start in (0..data.len()).step_by(SLICE_BYTES) {
-        let slice = data.slice(start..data.len().min(start + SLICE_BYTES));
-        step(sink.send(slice)).await?;
-    }
-    step(sink.finish()).await?;
-    Ok(())
-}
-
-/// One exchange with the server, which may take its time but not for ever.
-async fn step<T>(
-    exchange: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, StoreError> {
-    match tokio::time::timeout(STEP_TIMEOUT, exchange).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(StoreError::Silent),
+        Ok((batch, None))
     }
 }

@@ -9,8 +9,9 @@ use domain::{
     ApiKeyId, Clock, Endpoint, EventStatus, EventType, OrgId, Outcome, ProjectId, RequestId,
     Timestamp, TokenCounts, Usage, UsageEvent, UsageQuality, UserId,
 };
-use ingest::{Database, Ingest, Lane, Options};
+use ingest::{Database, Ingest, Lane, Options, SpoolOptions};
 use serde_json::json;
+use tempfile::TempDir;
 use testkit::Link;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -69,13 +70,19 @@ fn event() -> UsageEvent {
     }
 }
 
-fn options(max_pending_events: usize) -> Options {
+fn options(folder: &TempDir, max_pending_events: usize) -> Options {
     Options {
         lanes: 1,
         writers: 2,
         batch_rows: 1_000,
         batch_interval: Duration::from_millis(10),
         max_pending_events,
+        spool: SpoolOptions {
+            dir: folder.path().join("spool"),
+            survives_power_loss: true,
+            max_bytes: Some(64 << 20),
+            keep: Duration::from_secs(3600),
+        },
     }
 }
 
@@ -86,31 +93,48 @@ fn tls() -> rustls::ClientConfig {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 fn start(url: &str, options: &Options) -> (Ingest, Lane) {
-    let clock: Arc<dyn Clock> = Arc::new(TestClock(Instant::now()));
-    let (ingest, mut lanes) = Ingest::start(
-        options,
-        &Database::new(url, tls()).unwrap(),
-        &clock,
-        &Arc::default(),
-    )
-    .unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(TestClock(now()));
+    let database = Database::new(url, tls()).unwrap();
+    let (ingest, mut lanes) = Ingest::start(options, &database, &clock, &Arc::default()).unwrap();
     (ingest, lanes.remove(0))
+}
+
+/// Waits for room, and for the event to be durable.
+async fn submit(lane: &Lane, event: UsageEvent) {
+    let slot = testkit::eventually("there is room", || async { lane.reserve() }).await;
+    let ticket = slot.submit(event);
+    let acknowledging = lane.acknowledge();
+    tokio::select! {
+        () = ticket => {}
+        () = acknowledging => {}
+    }
 }
 
 /// Stores events by way of everything, and reads them back in the order of their ids.
 async fn stored(events: Vec<UsageEvent>) -> Vec<Row> {
     let database = testkit::Database::migrated().await;
-    let (ingest, lane) = start(&database.url(), &options(events.len()));
+    let folder = tempfile::tempdir().unwrap();
+    let (ingest, lane) = start(&database.url(), &options(&folder, 1_000));
     for event in events {
-        lane.reserve().unwrap().submit(event);
+        let slot = testkit::eventually("there is room", || async { lane.reserve() }).await;
+        let _ticket = slot.submit(event);
     }
     drop(lane);
-    ingest.finish(testkit::PATIENCE).await.unwrap();
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
     let sql = database.connect().await;
     sql.query("SELECT * FROM usage_events ORDER BY request_id", &[])
         .await
         .unwrap()
+}
+
+async fn count(sql: &tokio_postgres::Client, table: &str) -> i64 {
+    let query = format!("SELECT count(*) FROM {table}");
+    sql.query_one(&query, &[]).await.unwrap().get(0)
 }
 
 #[tokio::test]
@@ -193,7 +217,7 @@ async fn what_the_database_would_refuse_is_made_acceptable() {
 }
 
 #[tokio::test]
-async fn many_events_are_stored_once_each_and_the_cursors_go() {
+async fn many_events_are_stored_once_each() {
     let events: Vec<_> = (0..10_500).map(|_| event()).collect();
     let ids: Vec<Uuid> = events.iter().map(|event| event.request_id.0).collect();
     let rows = stored(events).await;
@@ -202,74 +226,132 @@ async fn many_events_are_stored_once_each_and_the_cursors_go() {
 }
 
 #[tokio::test]
-async fn a_full_memory_refuses_until_the_database_is_back() {
+async fn what_the_database_does_not_take_waits_on_disk_for_the_next_start() {
     let database = testkit::Database::migrated().await;
+    let folder = tempfile::tempdir().unwrap();
     let link = Link::to(database.address()).await;
     link.cut();
-    let (ingest, lane) = start(&database.url_at(&link.address()), &options(3));
-    for _ in 0..3 {
-        lane.reserve().unwrap().submit(event());
+    let url = database.url_at(&link.address());
+    let (ingest, lane) = start(&url, &options(&folder, 10));
+    for _ in 0..40 {
+        submit(&lane, event()).await;
     }
-    assert!(lane.reserve().is_none(), "there is no fourth place");
+    drop(lane);
+    assert_eq!(ingest.finish(Duration::from_secs(10)).await, Ok(40));
+
     link.restore();
-    let slot = testkit::eventually("there is room again", || async { lane.reserve() }).await;
-    // The request failed before it cost anything: its place is free for another.
-    drop(slot);
+    let (ingest, lane) = start(&url, &options(&folder, 10));
+    submit(&lane, event()).await;
     drop(lane);
-    ingest.finish(testkit::PATIENCE).await.unwrap();
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
     let sql = database.connect().await;
-    let count: i64 = sql
-        .query_one("SELECT count(*) FROM usage_events", &[])
-        .await
-        .unwrap()
-        .get(0);
-    let cursors: i64 = sql
-        .query_one("SELECT count(*) FROM ingest_cursor", &[])
-        .await
-        .unwrap()
-        .get(0);
-    assert_eq!((count, cursors), (3, 0));
+    assert_eq!(count(&sql, "usage_events").await, 41);
+    // With nothing new nothing is stored again.
+    let (ingest, lane) = start(&url, &options(&folder, 10));
+    drop(lane);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    assert_eq!(count(&sql, "usage_events").await, 41);
 }
 
 #[tokio::test]
-async fn what_could_not_be_stored_in_time_is_counted() {
+async fn memory_is_bounded_and_a_place_that_is_not_used_is_free_again() {
     let database = testkit::Database::migrated().await;
-    let link = Link::to(database.address()).await;
-    link.cut();
-    let (ingest, lane) = start(&database.url_at(&link.address()), &options(10));
-    for _ in 0..4 {
-        lane.reserve().unwrap().submit(event());
+    let folder = tempfile::tempdir().unwrap();
+    let (ingest, lane) = start(&database.url(), &options(&folder, 3));
+    let mut slots: Vec<_> = (0..3).map(|_| lane.reserve().unwrap()).collect();
+    assert!(lane.reserve().is_none(), "there is no fourth place");
+    assert!(ingest.room().is_full());
+    // The request failed before it cost anything.
+    drop(slots.pop());
+    slots.push(lane.reserve().unwrap());
+    for slot in slots {
+        let _ticket = slot.submit(event());
     }
     drop(lane);
-    let unstored = ingest.finish(Duration::from_millis(200)).await.unwrap_err();
-    assert_eq!(unstored.0, 4);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    assert_eq!(count(&database.connect().await, "usage_events").await, 3);
 }
 
 #[tokio::test]
-async fn a_database_that_went_back_in_time_does_not_stop_the_writer() {
+async fn a_full_spool_takes_nothing_more_until_the_database_is_back() {
+    let database = testkit::Database::migrated().await;
+    let folder = tempfile::tempdir().unwrap();
+    let link = Link::to(database.address()).await;
+    link.cut();
+    let mut options = options(&folder, 10_000);
+    options.spool.max_bytes = Some(4 << 20);
+    options.spool.keep = Duration::from_millis(1);
+    let (ingest, lane) = start(&database.url_at(&link.address()), &options);
+    let mut submitted = 0;
+    while let Some(slot) = lane.reserve() {
+        let _ticket = slot.submit(event());
+        submitted += 1;
+        assert!(submitted < 20_000, "4 MiB hold less than so many");
+        if submitted % 100 == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let on_disk = walk(folder.path(), "seg") + walk(folder.path(), "tmp");
+    assert!(on_disk <= 4 << 20, "{on_disk} bytes");
+    link.restore();
+    submit(&lane, event()).await;
+    drop(lane);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    assert_eq!(
+        count(&database.connect().await, "usage_events").await,
+        submitted + 1
+    );
+}
+
+/// Bytes of the files with this ending.
+fn walk(folder: &std::path::Path, ending: &str) -> u64 {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            bytes += walk(&entry.path(), ending);
+        } else if entry
+            .path()
+            .extension()
+            .is_some_and(|found| found == ending)
+        {
+            bytes += entry.metadata().unwrap().len();
+        }
+    }
+    bytes
+}
+
+/// A gateway of one stream, with three events stored by way of a link.
+async fn three_stored() -> (
+    testkit::Database,
+    tokio_postgres::Client,
+    Link,
+    TempDir,
+    Ingest,
+    Lane,
+) {
     let database = testkit::Database::migrated().await;
     let sql = database.connect().await;
-    let count = || async {
-        let row = sql
-            .query_one("SELECT count(*) FROM usage_events", &[])
-            .await
-            .unwrap();
-        row.get::<_, i64>(0)
-    };
     let link = Link::to(database.address()).await;
+    let folder = tempfile::tempdir().unwrap();
     let options = Options {
         writers: 1,
-        ..options(10)
+        ..options(&folder, 10)
     };
     let (ingest, lane) = start(&database.url_at(&link.address()), &options);
     for _ in 0..3 {
-        lane.reserve().unwrap().submit(event());
+        submit(&lane, event()).await;
     }
     testkit::eventually("three rows", || async {
-        (count().await == 3).then_some(())
+        (count(&sql, "usage_events").await == 3).then_some(())
     })
     .await;
+    (database, sql, link, folder, ingest, lane)
+}
 
+#[tokio::test]
+async fn a_database_that_went_back_in_time_gets_again_what_it_lost() {
+    let (_database, sql, link, _folder, ingest, lane) = three_stored().await;
     // As after a failover to a standby that had seen one event less.
     link.cut();
     sql.batch_execute(
@@ -280,9 +362,174 @@ async fn a_database_that_went_back_in_time_does_not_stop_the_writer() {
     .unwrap();
     link.restore();
     for _ in 0..4 {
-        lane.reserve().unwrap().submit(event());
+        submit(&lane, event()).await;
     }
     drop(lane);
-    ingest.finish(testkit::PATIENCE).await.unwrap();
-    assert_eq!(count().await, 6, "two that survived and four new ones");
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    assert_eq!(count(&sql, "usage_events").await, 7);
+    assert_eq!(
+        count(
+            &sql,
+            "(SELECT DISTINCT request_id FROM usage_events) AS ids"
+        )
+        .await,
+        7
+    );
+}
+
+#[tokio::test]
+async fn a_database_that_forgot_the_stream_gets_all_of_it() {
+    let (_database, sql, link, _folder, ingest, lane) = three_stored().await;
+    link.cut();
+    sql.batch_execute("DELETE FROM usage_events; DELETE FROM ingest_cursor")
+        .await
+        .unwrap();
+    link.restore();
+    submit(&lane, event()).await;
+    drop(lane);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    assert_eq!(count(&sql, "usage_events").await, 4);
+}
+
+#[tokio::test]
+async fn a_stream_of_which_the_database_knows_more_is_set_aside_and_nothing_new_is_lost() {
+    let (_database, sql, link, folder, ingest, lane) = three_stored().await;
+    // As if the spool's disk were an older copy.
+    link.cut();
+    sql.batch_execute("UPDATE ingest_cursor SET seq = 1000")
+        .await
+        .unwrap();
+    link.restore();
+    for _ in 0..2 {
+        submit(&lane, event()).await;
+    }
+    let stored = || async {
+        count(
+            &sql,
+            "(SELECT DISTINCT request_id FROM usage_events) AS ids",
+        )
+        .await
+    };
+    testkit::eventually("the new ones are stored", || async {
+        (stored().await == 5).then_some(())
+    })
+    .await;
+    drop(lane);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    let names = std::fs::read_dir(folder.path().join("spool")).unwrap();
+    let refused = names.filter(|name| {
+        name.as_ref()
+            .unwrap()
+            .file_name()
+            .to_str()
+            .unwrap()
+            .starts_with("refused-")
+    });
+    assert_eq!(refused.count(), 1);
+    let cursors = sql
+        .query("SELECT seq FROM ingest_cursor ORDER BY seq DESC", &[])
+        .await
+        .unwrap();
+    assert_eq!(
+        cursors[0].get::<_, i64>(0),
+        1000,
+        "the old stream's is as it was"
+    );
+}
+
+#[tokio::test]
+async fn a_second_process_takes_the_stream_over_and_the_first_goes_on_in_another() {
+    let (_database, sql, link, _folder, ingest, lane) = three_stored().await;
+    link.cut();
+    sql.batch_execute("UPDATE ingest_cursor SET epoch = epoch + 1")
+        .await
+        .unwrap();
+    link.restore();
+    for _ in 0..2 {
+        submit(&lane, event()).await;
+    }
+    let stored = || async {
+        count(
+            &sql,
+            "(SELECT DISTINCT request_id FROM usage_events) AS ids",
+        )
+        .await
+    };
+    testkit::eventually("the new ones are stored", || async {
+        (stored().await == 5).then_some(())
+    })
+    .await;
+    drop(lane);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    let cursors = sql
+        .query("SELECT seq FROM ingest_cursor ORDER BY epoch DESC", &[])
+        .await
+        .unwrap();
+    assert_eq!(cursors.len(), 2);
+    assert_eq!(
+        cursors[0].get::<_, i64>(0),
+        3,
+        "nobody has moved the other process' cursor"
+    );
+}
+
+#[tokio::test]
+async fn rows_that_the_database_refuses_are_set_aside_with_its_reason_and_hold_nobody_up() {
+    const GOOD: usize = 3_000;
+    let database = testkit::Database::migrated().await;
+    let sql = database.connect().await;
+    sql.batch_execute(
+        "ALTER TABLE usage_events ADD CONSTRAINT no_poison CHECK (model <> 'poison')",
+    )
+    .await
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (ingest, lane) = start(&database.url(), &options(&folder, 1_000));
+    let mut bad = Vec::new();
+    for index in 0..GOOD {
+        if matches!(index, 0 | 700 | 701 | 2_999) {
+            let mut poison = event();
+            poison.model = "poison".to_owned();
+            bad.push(poison.request_id.0);
+            let slot = testkit::eventually("there is room", || async { lane.reserve() }).await;
+            let _ticket = slot.submit(poison);
+        }
+        let slot = testkit::eventually("there is room", || async { lane.reserve() }).await;
+        let _ticket = slot.submit(event());
+    }
+    drop(lane);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    assert_eq!(usize::try_from(count(&sql, "usage_events").await), Ok(GOOD));
+    let letters = sql
+        .query(
+            "SELECT request_id, reason FROM ingest_dead_letters ORDER BY request_id",
+            &[],
+        )
+        .await
+        .unwrap();
+    let set_aside: Vec<Uuid> = letters.iter().map(|row| row.get(0)).collect();
+    assert_eq!(set_aside, bad);
+    assert!(
+        letters[0].get::<_, String>(1).contains("no_poison"),
+        "{:?}",
+        letters[0]
+    );
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_has_a_spool() {
+    let database = testkit::Database::migrated().await;
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(&folder, 10);
+    let (ingest, lane) = start(&database.url(), &options);
+    let clock: Arc<dyn Clock> = Arc::new(TestClock(now()));
+    let server = Database::new(&database.url(), tls()).unwrap();
+    let refused = Ingest::start(&options, &server, &clock, &Arc::default()).unwrap_err();
+    let holder = format!("process {}", std::process::id());
+    assert!(refused.to_string().contains(&holder), "{refused}");
+    drop(lane);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    let (ingest, lane) = start(&database.url(), &options);
+    drop(lane);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
 }

@@ -230,6 +230,8 @@ async fn store(client: &Client, first: i64, last: i64) {
                 gen_random_uuid(), 'api_call', 'model', n / 1000.0, jsonb_build_object('seq', n)
             FROM generate_series({first}, {last}) AS n;
         INSERT INTO ingest_dedupe (source, key) SELECT 'msgbatch_1', n::TEXT FROM generate_series({first}, {last}) AS n;
+        INSERT INTO ingest_dead_letters (stream, seq, request_id, time, reason, payload)
+            SELECT gen_random_uuid(), {last}, gen_random_uuid(), now(), 'no', '';
         INSERT INTO upstream_totals (id, input_tokens) VALUES ('sesn_1', {last}) ON CONFLICT (id) DO UPDATE SET input_tokens = {last};
         INSERT INTO upstream_objects (id, kind, org_id, project_id, api_key_id, created_at)
             VALUES ('msgbatch_{first}', 'batch', '{ORGANIZATION}', '00000000-0000-0000-0000-000000000003',
@@ -365,10 +367,10 @@ async fn a_lost_server_comes_back_as_it_was_at_a_moment() {
         .await;
 }
 
-const DUMP: &str = r#"pg_dump --format=custom --exclude-table-data='usage_events*' --exclude-table-data='usage_*_closed*' --exclude-table-data='mcp_usage*' --exclude-table-data='audit_logs*' --exclude-table-data=ingest_cursor --exclude-table-data=ingest_dedupe --exclude-table-data=upstream_totals --file="$BACKUPS/relational.dump""#;
+const DUMP: &str = r#"pg_dump --format=custom --exclude-table-data='usage_events*' --exclude-table-data='usage_*_closed*' --exclude-table-data='mcp_usage*' --exclude-table-data='audit_logs*' --exclude-table-data=ingest_cursor --exclude-table-data=ingest_dead_letters --exclude-table-data=ingest_dedupe --exclude-table-data=upstream_totals --file="$BACKUPS/relational.dump""#;
 
 /// The tables whose rows are not in it.
-const LEFT_OUT: [&str; 10] = [
+const LEFT_OUT: [&str; 11] = [
     "usage_events",
     "usage_minute_closed",
     "usage_hourly_closed",
@@ -377,6 +379,7 @@ const LEFT_OUT: [&str; 10] = [
     "mcp_usage",
     "audit_logs",
     "ingest_cursor",
+    "ingest_dead_letters",
     "ingest_dedupe",
     "upstream_totals",
 ];

@@ -29,6 +29,7 @@ const ROWS: [(&str, char); 10] = [
 const NOT_OF_TENANTS: &[&str] = &[
     "audit_logs",
     "ingest_cursor",
+    "ingest_dead_letters",
     "ingest_dedupe",
     "mcp_usage",
     "schema_migrations",

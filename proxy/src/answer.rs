@@ -5,6 +5,7 @@ use std::rc::Rc;
 use domain::Endpoint;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::batch_relay::{self, Page};
@@ -39,10 +40,10 @@ pub(crate) async fn relay(
         .own_origin
         .filter(|_| head.status.is_success() && is_json(&head.headers));
     let body = match editing {
-        None => relayed(exchange, body),
+        None => relayed(exchange, body).await,
         Some(origin) => match edited(&mut exchange, &mut head.headers, body, &origin).await {
             Ok(body) => body,
-            Err(failure) => return rescue::answer(exchange, failure),
+            Err(failure) => return rescue::answer(exchange, failure).await,
         },
     };
     let mut response = Response::new(body);
@@ -51,7 +52,12 @@ pub(crate) async fn relay(
     response
 }
 
-fn relayed(exchange: Exchange, body: Incoming) -> ResponseBody {
+async fn relayed(mut exchange: Exchange, body: Incoming) -> ResponseBody {
+    // Nobody asks a body that is at its end for frames.
+    if body.is_end_stream() {
+        exchange.settle(End::Complete);
+        exchange.durable().await;
+    }
     let worker = Rc::clone(exchange.worker());
     let idle_timeout = worker.options.upstream.idle_timeout;
     ResponseBody::Relay(Box::new(Relay::new(body, exchange, idle_timeout)))
@@ -77,6 +83,7 @@ async fn edited(
     };
     exchange.observe(&data);
     exchange.settle(End::Complete);
+    exchange.durable().await;
     Ok(ResponseBody::full(data))
 }
 

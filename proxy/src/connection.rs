@@ -199,7 +199,7 @@ fn builder(tasks: TaskTracker) -> auto::Builder<LocalExecutor> {
 /// One answer for a connection too many, and its end.
 async fn refuse(worker: &Rc<Worker>, body: Incoming) -> Response<ResponseBody> {
     Discard::BRIEF.discard(body).await;
-    let mut response = rescue::answer(Exchange::begin(worker), Failure::Overloaded);
+    let mut response = rescue::answer(Exchange::begin(worker), Failure::Overloaded).await;
     response
         .headers_mut()
         .insert(http::header::CONNECTION, HeaderValue::from_static("close"));

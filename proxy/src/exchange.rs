@@ -4,8 +4,11 @@
 //! either side, or dropped in a panic. Settling counts it and, if it was admitted, hands over its usage event.
 
 use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use domain::pricing::{Charge, Free, Span};
@@ -13,7 +16,7 @@ use domain::{
     Basis, BatchItem, Cost, CreatedObject, Endpoint, EventType, KeyKind, McpCall, ObjectKind,
     Outcome, ProjectId, Repeatable, RequestId, Timestamp, UsageEvent,
 };
-use ingest::Slot;
+use ingest::{Opening, Slot, Ticket};
 
 use crate::ended::{End, Ended, Head};
 use crate::inspect::Inspected;
@@ -39,6 +42,8 @@ pub(crate) struct Exchange {
     /// The kind of object that the request makes, if it is answered well.
     creates: Option<ObjectKind>,
     created: Option<CreatedObject>,
+    /// Ready when the event is durable.
+    ticket: Option<Ticket>,
     /// No caller made it.
     is_own: bool,
     settled: bool,
@@ -84,6 +89,7 @@ impl Exchange {
             showing: None,
             creates: None,
             created: None,
+            ticket: None,
             is_own: false,
             settled: false,
         }
@@ -97,15 +103,31 @@ impl Exchange {
         exchange
     }
 
-    /// From here on the request owes an event.
-    pub(crate) fn admit(&mut self, key: Arc<KeyRecord>, inspected: Inspected, slot: Slot) {
+    /// Takes the place of the request's event and leaves a trace of the request on disk; false if there is no room. From here on
+    /// the request owes an event.
+    #[must_use]
+    pub(crate) fn admit(&mut self, key: Arc<KeyRecord>, inspected: Inspected) -> bool {
+        let time = self.worker.clock.now();
+        let slot = self.worker.lane.admit(&Opening {
+            request_id: self.id,
+            time,
+            org_id: key.org_id,
+            project_id: key.project_id,
+            user_id: key.user_id,
+            api_key_id: key.id,
+            endpoint: self.endpoint.unwrap_or(Endpoint::Other),
+            model: &inspected.model,
+            test: key.kind == KeyKind::Test,
+        });
+        let Some(slot) = slot else { return false };
         self.admission = Some(Admission {
-            time: self.worker.clock.now(),
+            time,
             key,
             model: inspected.model,
             bills_user_profile: inspected.bills_user_profile,
             slot,
         });
+        true
     }
 
     /// The answer will show what is metered by itself: the results of a batch, sessions, dreams.
@@ -230,7 +252,8 @@ impl Exchange {
             }
         };
         let head = self.answer.as_ref().map(|answer| &answer.head);
-        slot.submit(UsageEvent {
+        // Nobody waits for it: what is shown may be asked for again.
+        let _ticket = slot.submit(UsageEvent {
             time,
             org_id: key.org_id,
             project_id: key.project_id,
@@ -309,8 +332,22 @@ impl Exchange {
             milliseconds = ended.took.as_secs_f64() * 1e3, "request ended"
         );
         if let Some(admission) = self.admission.take() {
-            self.record(admission, ended);
+            self.ticket = Some(self.record(admission, ended));
         }
+    }
+
+    /// Whether what is owed for the request is durable: until then the end of the answer is held back.
+    pub(crate) fn poll_durable(&mut self, ctx: &mut Context<'_>) -> Poll<()> {
+        if let Some(ticket) = &mut self.ticket {
+            ready!(Pin::new(ticket).poll(ctx));
+            self.ticket = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Waits for it.
+    pub(crate) async fn durable(&mut self) {
+        poll_fn(|ctx| self.poll_durable(ctx)).await;
     }
 
     fn read_to_the_end(&mut self, end: End) -> Ended {
@@ -333,7 +370,7 @@ impl Exchange {
         }
     }
 
-    fn record(&self, admission: Admission, ended: Ended) {
+    fn record(&self, admission: Admission, ended: Ended) -> Ticket {
         let quality = ended.quality();
         let outcome = ended.outcome();
         let first_content_at = ended.first_content_at();
@@ -396,7 +433,7 @@ impl Exchange {
             created: self.created.clone(),
             repeatable: None,
             test,
-        });
+        })
     }
 
     /// By the prices in force.

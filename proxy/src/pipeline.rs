@@ -48,7 +48,7 @@ pub(crate) async fn handle(
     let admitted = match serve(&mut exchange, peer, request).await {
         Ok(admitted) => admitted,
         Err(Refusal::Probe) => return rescue::probe_answer(exchange),
-        Err(Refusal::Failed(failure)) => return rescue::answer(exchange, failure),
+        Err(Refusal::Failed(failure)) => return rescue::answer(exchange, failure).await,
     };
     if !exchange.is_to_be_drained() {
         return complete(exchange, peer, admitted).await;
@@ -140,7 +140,7 @@ async fn complete(
             if let Some(upload) = upload {
                 upload.discard_rest(asked_first).await;
             }
-            rescue::answer(exchange, failure)
+            rescue::answer(exchange, failure).await
         }
     }
 }
@@ -264,13 +264,8 @@ fn admit(
     key: &Arc<KeyRecord>,
     inspected: Inspected,
 ) -> Result<(), Failure> {
-    if method == Method::POST {
-        let slot = exchange
-            .worker()
-            .lane
-            .reserve()
-            .ok_or(Failure::Overloaded)?;
-        exchange.admit(Arc::clone(key), inspected, slot);
+    if method == Method::POST && !exchange.admit(Arc::clone(key), inspected) {
+        return Err(Failure::Overloaded);
     }
     Ok(())
 }

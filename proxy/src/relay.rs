@@ -1,7 +1,7 @@
 //! The answer on its way to the caller: each frame leaves as it came, after the meter has seen it.
 //!
-//! The frame that completes the answer leaves only after the exchange is settled, so that a caller that has
-//! its answer also has its event. The upstream is read no faster than the caller takes the bytes. Where it is wanted, an answer
+//! The frame that completes the answer leaves only when the event of the exchange is durable, so that a caller that has
+//! its answer also has its event, whatever becomes of the gateway. The upstream is read no faster than the caller takes the bytes. Where it is wanted, an answer
 //! whose caller has left is read to its end all the same.
 
 use std::future::{Future as _, poll_fn};
@@ -35,6 +35,8 @@ pub(crate) enum RelayError {
 pub(crate) struct Relay {
     /// There until it is dropped.
     flow: Option<Flow>,
+    /// What ends the answer, until the event is durable: a frame, or that there are no more.
+    end: Option<Option<Frame<Bytes>>>,
     broken: Option<RelayError>,
 }
 
@@ -60,15 +62,20 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 type Polled = Poll<Option<Result<Frame<Bytes>, RelayError>>>;
 
 impl Relay {
-    pub(crate) fn new(upstream: Incoming, mut exchange: Exchange, idle_timeout: Duration) -> Self {
-        // Nobody asks a body that is at its end for frames.
-        if upstream.is_end_stream() {
-            exchange.settle(End::Complete);
-        }
+    pub(crate) fn new(upstream: Incoming, exchange: Exchange, idle_timeout: Duration) -> Self {
         Self {
             flow: Some(Flow::new(upstream, exchange, idle_timeout)),
+            end: None,
             broken: None,
         }
+    }
+
+    /// Lets the end of the answer go, once the event is durable.
+    fn poll_end(&mut self, ctx: &mut Context<'_>) -> Polled {
+        if let Some(flow) = &mut self.flow {
+            ready!(flow.exchange.poll_durable(ctx));
+        }
+        Poll::Ready(self.end.take().flatten().map(Ok))
     }
 
     /// Tells of the break at the next turn: until then hyper sends on what it has of the answer, its head
@@ -166,16 +173,19 @@ impl Body for Relay {
         if let Some(error) = relay.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
+        if relay.end.is_some() {
+            return relay.poll_end(ctx);
+        }
         let Some(flow) = &mut relay.flow else {
             return Poll::Ready(None);
         };
         Poll::Ready(match ready!(flow.poll_accounted(ctx)) {
-            Some(Ok(frame)) => {
-                if flow.is_at_end() {
-                    flow.exchange.settle(End::Complete);
-                }
-                Some(Ok(frame))
+            Some(Ok(frame)) if flow.is_at_end() => {
+                flow.exchange.settle(End::Complete);
+                relay.end = Some(Some(frame));
+                return relay.poll_end(ctx);
             }
+            Some(Ok(frame)) => Some(Ok(frame)),
             Some(Err(error @ RelayError::Silent)) => {
                 flow.exchange.settle(End::UpstreamSilent);
                 Some(Err(error))
@@ -186,15 +196,15 @@ impl Body for Relay {
             }
             None => {
                 flow.exchange.settle(End::Complete);
-                None
+                relay.end = Some(None);
+                return relay.poll_end(ctx);
             }
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.flow
-            .as_ref()
-            .is_none_or(|flow| flow.upstream.is_end_stream())
+        let flow = self.flow.as_ref();
+        self.end.is_none() && flow.is_none_or(|flow| flow.upstream.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -11,8 +11,8 @@ use crate::failure::Failure;
 use crate::headers::{GATEWAY_REQUEST_ID, REQUEST_ID};
 use crate::response_body::ResponseBody;
 
-/// Turns a failure into an answer, and settles the exchange by it.
-pub(crate) fn answer(mut exchange: Exchange, failure: Failure) -> Response<ResponseBody> {
+/// Turns a failure into an answer, and settles the exchange by it; the answer leaves when its event, if it owes one, is durable.
+pub(crate) async fn answer(mut exchange: Exchange, failure: Failure) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(failure.envelope(exchange.id)));
     *response.status_mut() = failure.status();
     let headers = response.headers_mut();
@@ -22,6 +22,7 @@ pub(crate) fn answer(mut exchange: Exchange, failure: Failure) -> Response<Respo
     }
     identify(headers, exchange.id);
     exchange.settle(End::Failed(failure));
+    exchange.durable().await;
     response
 }
 

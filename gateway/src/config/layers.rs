@@ -30,6 +30,10 @@ const KEYS: &[&str] = &[
     "proxy.tls.cert",
     "proxy.tls.key",
     "proxy.trusted_proxies",
+    "spool.dir",
+    "spool.durability",
+    "spool.keep",
+    "spool.max_bytes",
     "upstream.api_key",
     "upstream.connect_timeout",
     "upstream.first_byte_timeout",
@@ -39,14 +43,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// Keys that belong to parts which this version doesn't have. They are accepted, with a word of warning.
-const RESERVED: &[&str] = &[
-    "admin.tls",
-    "database.read_url",
-    "spool.dir",
-    "spool.durability",
-    "spool.keep",
-    "spool.max_bytes",
-];
+const RESERVED: &[&str] = &["admin.tls", "database.read_url"];
 
 /// Secrets, which may also be read from a file that the variable with `_FILE` at its end names.
 const SECRETS: &[&str] = &["database.url", "upstream.api_key"];

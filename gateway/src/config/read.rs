@@ -127,14 +127,23 @@ impl Reader {
         self.text(key).map(|_| self.duration(key, A_DAY))
     }
 
-    /// `1500ms`, `10s`, `2min`; never zero.
+    /// `1500ms`, `10s`, `2min`; never zero, never more than a day.
     pub(crate) fn duration(&mut self, key: &str, default: Duration) -> Duration {
+        let duration = self.longer_duration(key, default);
+        if duration > A_DAY {
+            self.fault(key, "must not be more than a day");
+            return default;
+        }
+        duration
+    }
+
+    /// The same without an upper bound.
+    pub(crate) fn longer_duration(&mut self, key: &str, default: Duration) -> Duration {
         let Some(text) = self.text(key) else {
             return default;
         };
         match humantime::parse_duration(text.trim()) {
             Ok(duration) if duration.is_zero() => self.fault(key, "must be more than nothing"),
-            Ok(duration) if duration > A_DAY => self.fault(key, "must not be more than a day"),
             Ok(duration) => return duration,
             Err(error) => self.fault(
                 key,

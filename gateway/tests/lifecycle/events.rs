@@ -2,5 +2,6 @@
 
 mod batches;
 mod cuts;
-mod memory;
+mod kills;
 mod outage;
+mod room;

@@ -109,6 +109,11 @@ impl Set {
         Builder::serve(MINDWEAVE, &url).upstream(&self.upstream.url())
     }
 
+    /// How many requests the upstream has got.
+    pub(crate) fn upstream_requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn raise(self, gateway: Gateway) -> Stage {
         Stage {
             scene: self.scene,

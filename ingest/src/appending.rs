@@ -1,0 +1,156 @@
+//! A stream as the flusher keeps it: its appending end, how far it is stored, and what may be removed of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::spool::{Group, SpoolError, Stream};
+
+/// What a stream's writer says of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The last event that is stored, or set aside as a dead letter.
+    stored: AtomicU64,
+    /// When the oldest event that isn't was admitted, in microseconds since 1970; 0 if there is none.
+    oldest_unstored: AtomicI64,
+}
+
+impl Progress {
+    pub(crate) fn set_stored(&self, seq: u64) {
+        self.stored.store(seq, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_oldest_unstored(&self, unix_micros: i64) {
+        self.oldest_unstored.store(unix_micros, Ordering::Relaxed);
+    }
+
+    pub(crate) fn oldest_unstored(&self) -> Option<i64> {
+        let micros = self.oldest_unstored.load(Ordering::Relaxed);
+        (micros != 0).then_some(micros)
+    }
+}
+
+/// What a writer needs of a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Feed {
+    pub(crate) stream: Uuid,
+    /// The last event that may be read; it never comes back once the flusher has ended.
+    pub(crate) durable: watch::Receiver<u64>,
+    pub(crate) progress: Arc<Progress>,
+    /// The last event that was there before this process.
+    pub(crate) inherited: u64,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(crate) struct Appending {
+    stream: Stream,
+    durable: watch::Sender<u64>,
+    progress: Arc<Progress>,
+    /// The last events of segments that are stored, and since when that is known, oldest first.
+    drained: VecDeque<(u64, Duration)>,
+    inherited: u64,
+}
+
+impl Appending {
+    pub(crate) fn new(stream: Stream) -> Self {
+        let inherited = stream.next_seq() - 1;
+        Self {
+            stream,
+            durable: watch::Sender::new(inherited),
+            progress: Arc::default(),
+            drained: VecDeque::new(),
+            inherited,
+        }
+    }
+
+    pub(crate) fn feed(&self) -> Feed {
+        Feed {
+            stream: self.stream.id(),
+            durable: self.durable.subscribe(),
+            progress: Arc::clone(&self.progress),
+            inherited: self.inherited,
+        }
+    }
+
+    pub(crate) fn id(&self) -> Uuid {
+        self.stream.id()
+    }
+
+    /// The last event before the two newest segments: what was written shortly before the end is behind it.
+    pub(crate) fn before_recent(&self) -> u64 {
+        let segments = self.stream.segments();
+        let recent = segments.len().saturating_sub(2);
+        let first = segments.get(recent).map(|segment| segment.first_seq);
+        first.map_or(self.inherited, |first| first - 1)
+    }
+
+    /// Appends a group and lets the writer know.
+    pub(crate) fn append(&mut self, group: &mut Group) -> Result<(), SpoolError> {
+        let appended = self.stream.append(group)?;
+        self.durable.send_replace(appended.last_seq);
+        Ok(())
+    }
+
+    pub(crate) fn ensure_room(&mut self, bytes: u64) -> Result<(), SpoolError> {
+        self.stream.ensure_room(bytes)
+    }
+
+    pub(crate) fn room(&self) -> u64 {
+        self.stream.room()
+    }
+
+    pub(crate) fn bytes_on_disk(&self) -> u64 {
+        self.stream.bytes_on_disk()
+    }
+
+    /// Events that are on disk and not in the database.
+    pub(crate) fn unstored(&self) -> u64 {
+        let last = self.stream.next_seq() - 1;
+        last.saturating_sub(self.progress.stored())
+    }
+
+    pub(crate) fn oldest_unstored(&self) -> Option<i64> {
+        self.progress.oldest_unstored()
+    }
+
+    /// Notes which segments are stored, and removes those that have been for `keep`.
+    pub(crate) fn retire(&mut self, now: Duration, keep: Duration) -> Result<(), SpoolError> {
+        let stored = self.progress.stored();
+        let segments = self.stream.segments();
+        let sealed = segments.split_last().map_or(&[][..], |(_, sealed)| sealed);
+        let noted = self.drained.back().map_or(0, |(last, _)| *last);
+        let newly = sealed
+            .iter()
+            .map(|segment| segment.last_seq)
+            .filter(|last| *last > noted && *last <= stored);
+        self.drained.extend(newly.map(|last| (last, now)));
+        // A cursor that went back needs them again.
+        self.drained.retain(|(last, _)| *last <= stored);
+        while let Some((last, _)) = self
+            .drained
+            .front()
+            .filter(|(_, since)| now.saturating_sub(*since) >= keep)
+        {
+            self.stream.remove_through(*last)?;
+            self.drained.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest stored segment, though it has not been kept as long as it should. Answers whether there was one.
+    pub(crate) fn remove_oldest_drained(&mut self) -> Result<bool, SpoolError> {
+        let Some((last, _)) = self.drained.pop_front() else {
+            return Ok(false);
+        };
+        Ok(self.stream.remove_through(last)?.segments > 0)
+    }
+}

@@ -1,0 +1,373 @@
+//! All streams of a spool: which of them are appended to, how much of the disk they take, and what is set aside.
+//!
+//! Guarantees: the spool never takes more than its bound; what is stored makes way for what isn't; a stream of which the
+//! database knows more than the disk does is never taken for stored, but left as it is under another name.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::appending::{Appending, Feed};
+use crate::capacity::EVENT_BYTES;
+use crate::spool::{Disk, Durability, Group, OsDisk, Reader, SpoolError, Stream, StreamOptions};
+
+/// Where and how events wait on disk.
+#[derive(Debug, Clone)]
+pub struct SpoolOptions {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Whether an answer waits for its event to survive a power loss, or a kill of the process alone.
+    pub survives_power_loss: bool,
+    /// What it may take on disk; by default half of what is free at the start, 64 GiB at the most.
+    pub max_bytes: Option<u64>,
+    /// How long stored events are kept, for a database that goes back in time.
+    pub keep: Duration,
+}
+
+const LARGEST_DEFAULT_BYTES: u64 = 64 << 30;
+const SEGMENT_BYTES: u64 = 32 << 20;
+const SMALLEST_SEGMENT_BYTES: u64 = 256 << 10;
+/// Room for so many events is there before anybody asks.
+const ROOM_AHEAD: u64 = 256;
+
+/// The spool can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolStartError {
+    /// Something about its folder.
+    #[error("can't {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Two processes would append to the same files.
+    #[error("the spool {} is in use by {holder}", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        holder: String,
+    },
+    /// A stream can't be read.
+    #[error(transparent)]
+    Stream(SpoolFault),
+}
+
+/// What is wrong with the files of a stream.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SpoolFault(#[from] pub(crate) SpoolError);
+
+/// The streams of a spool; the flusher's.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    options: StreamOptions,
+    max_bytes: u64,
+    keep: Duration,
+    /// Appended to in turn.
+    current: Vec<Appending>,
+    /// Of another number of writers, or of another gateway: drained, and never appended to.
+    orphans: Vec<Appending>,
+    turn: usize,
+    replacements: crossbeam_channel::Receiver<Replace>,
+    _lock: Lock,
+}
+
+/// A writer's word that the database has another stream of this name.
+#[derive(Debug)]
+pub(crate) struct Replace {
+    pub(crate) stream: Uuid,
+    pub(crate) feed: oneshot::Sender<Feed>,
+}
+
+impl Streams {
+    /// Opens what there is, and makes as many streams as there are to be appended to.
+    pub(crate) fn open(
+        options: &SpoolOptions,
+        count: usize,
+        replacements: crossbeam_channel::Receiver<Replace>,
+    ) -> Result<Self, SpoolStartError> {
+        let root = &options.dir;
+        let lock = Lock::take(root)?;
+        let max_bytes = match options.max_bytes {
+            Some(bytes) => bytes,
+            None => default_max_bytes(root)?,
+        };
+        let count_u64 = count as u64;
+        let options_of_streams = StreamOptions {
+            segment_bytes: (max_bytes / (count_u64 * 8))
+                .clamp(SMALLEST_SEGMENT_BYTES, SEGMENT_BYTES),
+            durability: if options.survives_power_loss {
+                Durability::Fsync
+            } else {
+                Durability::Process
+            },
+            ..StreamOptions::default()
+        };
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        let mut ids = Stream::list(&*disk, root).map_err(SpoolStartError::fault)?;
+        ids.sort_unstable();
+        let mut streams = Vec::new();
+        for id in ids {
+            let stream = Stream::open(Arc::clone(&disk), root, id, options_of_streams);
+            streams.push(Appending::new(stream.map_err(SpoolStartError::fault)?));
+        }
+        let orphans = streams.split_off(streams.len().min(count));
+        while streams.len() < count {
+            let stream =
+                Stream::create(Arc::clone(&disk), root, Uuid::now_v7(), options_of_streams);
+            streams.push(Appending::new(stream.map_err(SpoolStartError::fault)?));
+        }
+        Ok(Self {
+            disk,
+            root: root.clone(),
+            options: options_of_streams,
+            max_bytes,
+            keep: options.keep,
+            current: streams,
+            orphans,
+            turn: 0,
+            replacements,
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn feeds(&self) -> Vec<Feed> {
+        let all = self.current.iter().chain(&self.orphans);
+        all.map(Appending::feed).collect()
+    }
+
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
+    }
+
+    /// Appends a group to the next stream.
+    pub(crate) fn append(&mut self, group: &mut Group) -> Result<(), SpoolError> {
+        self.turn = (self.turn + 1) % self.current.len().max(1);
+        match self.current.get_mut(self.turn) {
+            Some(stream) => stream.append(group),
+            None => Ok(()),
+        }
+    }
+
+    /// What can be appended without asking the disk for anything.
+    pub(crate) fn room(&self) -> u64 {
+        // Groups go to the streams in turn: the one with the least room says when it is over.
+        let least = self.current.iter().map(Appending::room).min();
+        least.unwrap_or(0).saturating_mul(self.current.len() as u64)
+    }
+
+    pub(crate) fn bytes_on_disk(&self) -> u64 {
+        let all = self.current.iter().chain(&self.orphans);
+        all.map(Appending::bytes_on_disk).sum()
+    }
+
+    /// Events that are on disk and not in the database.
+    pub(crate) fn unstored(&self) -> u64 {
+        let all = self.current.iter().chain(&self.orphans);
+        all.map(Appending::unstored).sum()
+    }
+
+    /// When the oldest of them was admitted, in microseconds since 1970.
+    pub(crate) fn oldest_unstored(&self) -> Option<i64> {
+        let all = self.current.iter().chain(&self.orphans);
+        all.filter_map(Appending::oldest_unstored).min()
+    }
+
+    /// Whether room should be made before long.
+    pub(crate) fn is_short_of(&self, under_way: u64) -> bool {
+        self.room() < under_way + ROOM_AHEAD * EVENT_BYTES / 2
+    }
+
+    /// Replaces what the database doesn't agree with, removes what has been kept for long enough, and makes room for
+    /// `under_way` bytes. The first thing that fails is the error; the rest is done all the same.
+    pub(crate) fn keep_house(&mut self, now: Duration, under_way: u64) -> Result<(), SpoolError> {
+        let mut done = Ok(());
+        while let Ok(replace) = self.replacements.try_recv() {
+            done = done.and(self.replace(replace));
+        }
+        for stream in self.current.iter_mut().chain(&mut self.orphans) {
+            done = done.and(stream.retire(now, self.keep));
+        }
+        let each = under_way / self.current.len().max(1) as u64 + ROOM_AHEAD * EVENT_BYTES;
+        for index in 0..self.current.len() {
+            done = done.and(self.make_room(index, each));
+        }
+        done
+    }
+
+    fn make_room(&mut self, index: usize, bytes: u64) -> Result<(), SpoolError> {
+        let more = self.options.segment_bytes + bytes;
+        self.make_way_for(more)?;
+        let fits = self.bytes_on_disk() + more <= self.max_bytes;
+        match self.current.get_mut(index) {
+            Some(stream) if fits => stream.ensure_room(bytes),
+            // What is allocated already is all there is.
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Removes stored segments as long as the bound leaves no room for so much.
+    fn make_way_for(&mut self, bytes: u64) -> Result<(), SpoolError> {
+        while self.bytes_on_disk() + bytes > self.max_bytes {
+            let mut removed = false;
+            for stream in self.current.iter_mut().chain(&mut self.orphans) {
+                removed |= stream.remove_oldest_drained()?;
+            }
+            if !removed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on in a new stream. What this process has appended to the old one goes with it; what was there before stays, for
+    /// whoever wrote it.
+    fn replace(&mut self, replace: Replace) -> Result<(), SpoolError> {
+        let Some(index) = self
+            .current
+            .iter()
+            .position(|old| old.id() == replace.stream)
+        else {
+            self.orphans.retain(|orphan| orphan.id() != replace.stream);
+            return self.set_aside(replace.stream);
+        };
+        let fresh = Stream::create(
+            Arc::clone(&self.disk),
+            &self.root,
+            Uuid::now_v7(),
+            self.options,
+        )?;
+        let mut fresh = Appending::new(fresh);
+        if let Some(old) = self.current.get(index) {
+            let feed = old.feed();
+            let last = *feed.durable.borrow();
+            let disk = Arc::clone(&self.disk);
+            let mut reader = Reader::behind(disk, &self.root, feed.stream, feed.inherited)?;
+            let mut group = Group::new();
+            while let Some(frame) = reader.next(last)? {
+                group.push(frame.payload)?;
+                if group.frame_bytes() > 1 << 20 {
+                    fresh.append(&mut group)?;
+                    group.clear();
+                }
+            }
+            fresh.append(&mut group)?;
+        }
+        let feed = fresh.feed();
+        if let Some(old) = self.current.get_mut(index) {
+            *old = fresh;
+        }
+        // The writer may have been stopped.
+        drop(replace.feed.send(feed));
+        self.set_aside(replace.stream)
+    }
+
+    fn set_aside(&self, stream: Uuid) -> Result<(), SpoolError> {
+        let from = self.root.join(stream.to_string());
+        let to = self.root.join(format!("refused-{stream}"));
+        tracing::error!(folder = %to.display(), "a stream of usage events is set aside");
+        self.disk
+            .rename(&from, &to)
+            .and_then(|()| self.disk.sync_folder(&self.root))
+            .map_err(|source| SpoolError::Io {
+                action: "rename",
+                path: from,
+                source,
+            })
+    }
+
+    /// The payloads at the ends of all streams, newest segments only: what may have been written last.
+    pub(crate) fn each_recent(&self, mut see: impl FnMut(&[u8])) -> Result<(), SpoolError> {
+        for stream in self.current.iter().chain(&self.orphans) {
+            let feed = stream.feed();
+            let last = *feed.durable.borrow();
+            let disk = Arc::clone(&self.disk);
+            let mut reader = Reader::behind(disk, &self.root, feed.stream, stream.before_recent())?;
+            while let Some(frame) = reader.next(last)? {
+                see(frame.payload);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SpoolStartError {
+    pub(crate) fn fault(error: SpoolError) -> Self {
+        Self::Stream(SpoolFault(error))
+    }
+}
+
+fn default_max_bytes(root: &Path) -> Result<u64, SpoolStartError> {
+    let stat = rustix::fs::statvfs(root).map_err(|errno| SpoolStartError::Io {
+        action: "find out what is free in",
+        path: root.to_owned(),
+        source: errno.into(),
+    })?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    Ok((free / 2).min(LARGEST_DEFAULT_BYTES))
+}
+
+/// One process per spool; the kernel lets go of it with the process, however it ends.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Lock {
+    fn take(root: &Path) -> Result<Self, SpoolStartError> {
+        let io = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| SpoolStartError::Io {
+                action,
+                path,
+                source,
+            }
+        };
+        std::fs::create_dir_all(root).map_err(io("create", root))?;
+        let path = root.join("lock");
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        let mut file = opened.map_err(io("open", &path))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let holder = std::fs::read_to_string(&path).unwrap_or_default();
+                return Err(SpoolStartError::InUse {
+                    path: root.to_owned(),
+                    holder: match holder.trim() {
+                        "" => "another process".to_owned(),
+                        pid => format!("process {pid}"),
+                    },
+                });
+            }
+            Err(errno) => return Err(io("lock", &path)(errno.into())),
+        }
+        // Emptied only now: until it is locked, the file says who else holds it.
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(io("write", &path))?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file would not do: a child that is just being started has a copy of it.
+    fn drop(&mut self) {
+        let _unlocked = flock(&self.0, FlockOperation::Unlock);
+    }
+}
