@@ -55,6 +55,7 @@
 //!   frames.
 //! - Files named `*.tmp` are segments not yet in use. They hold no frames.
 
+mod allocator;
 mod blank;
 mod disk;
 mod error;
@@ -82,11 +83,13 @@ mod tests;
 
 #[allow(unused_imports, reason = "the flusher doesn't write to it yet")]
 pub(crate) use {
+    allocator::Allocator,
     disk::Disk,
     error::SpoolError,
     group::Group,
     os_disk::OsDisk,
     reader::{Frame, Reader},
+    spare::Spare,
     stream::{Appended, Durability, Removed, SegmentInfo, Stream, StreamOptions},
     verify::{Damage, Report, verify},
 };

@@ -173,8 +173,6 @@ fn steps(restart: Step) -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
     #[test]
     fn with_fsync_nothing_acknowledged_is_lost_to_failures_kills_and_power_losses(
         steps in steps(Step::LosePower),

@@ -17,7 +17,7 @@ use rand::{Rng, SeedableRng};
 
 use self::content::Content;
 use self::names::Names;
-use super::disk::{Access, Disk, DiskFile, Entry};
+use super::disk::{Access, Blocks, Disk, DiskFile, Entry};
 
 /// What can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,7 +232,7 @@ impl DiskFile for SimulatedFile {
         Ok(self.disk.state().files[self.file].now.len() as u64)
     }
 
-    fn allocate(&self, len: u64) -> io::Result<()> {
+    fn allocate(&self, len: u64, _: Blocks) -> io::Result<()> {
         let mut state = self.disk.state();
         state.change(Operation::Allocate)?;
         state.free = state
