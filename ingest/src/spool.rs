@@ -15,8 +15,13 @@
 //! - **A file is never synced again after its sync failed**: the kernel may have dropped the data and would
 //!   say yes.
 //!
-//! What it doesn't do: keep a second process out, know who has read how far, or check sealed segments when a
-//! stream is opened (their headers are; their frames are when they are read, or by [`verify`]).
+//! What it doesn't do: keep a second process out, know who has read how far, or check the frames of sealed
+//! segments when a stream is opened (the headers are; the frames are when they are read, or by [`verify()`]).
+//!
+//! What it relies on: a sector is written whole or not at all, and a disk keeps what it said it had synced.
+//! Damage that leaves no whole frame of the last group can't be told from a torn write. With
+//! [`Durability::Process`], a full segment whose sync fails is what the kernel still holds: it survives the
+//! process, and a power loss after that may show as damage.
 //!
 //! # Format, version 1
 //!
@@ -55,6 +60,7 @@
 //!   frames.
 //! - Files named `*.tmp` are segments not yet in use. They hold no frames.
 
+mod allocator;
 mod blank;
 mod disk;
 mod error;
@@ -82,11 +88,13 @@ mod tests;
 
 #[allow(unused_imports, reason = "the flusher doesn't write to it yet")]
 pub(crate) use {
+    allocator::Allocator,
     disk::Disk,
     error::SpoolError,
     group::Group,
     os_disk::OsDisk,
     reader::{Frame, Reader},
+    spare::Spare,
     stream::{Appended, Durability, Removed, SegmentInfo, Stream, StreamOptions},
     verify::{Damage, Report, verify},
 };

@@ -15,7 +15,7 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn create_folder(&self, folder: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
-    /// Creates a file that doesn't exist yet, to be written and read.
+    /// Creates a file that doesn't exist yet, to be written.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file that exists.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
@@ -29,14 +29,24 @@ pub(crate) trait Disk: Debug + Send + Sync {
 pub(crate) trait DiskFile: Debug + Send {
     /// Its length in bytes.
     fn len(&self) -> io::Result<u64>;
-    /// Makes the file this long, with blocks of its own for every byte and zeros where nothing was written.
-    fn allocate(&self, len: u64) -> io::Result<()>;
+    /// Makes a new file this long, with blocks of its own for every byte, and zeros in all.
+    fn allocate(&self, len: u64, blocks: Blocks) -> io::Result<()>;
     /// Reads some bytes; 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of the bytes.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Makes bytes and length durable. Never to be called again on a file for which it failed.
     fn sync(&self) -> io::Result<()>;
+}
+
+/// How the blocks of an allocated file are got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blocks {
+    /// Reserved: fast, but the first write to each changes the file's metadata too, which its sync has to put
+    /// into the file system's journal.
+    Reserved,
+    /// Reserved, then written once: later writes and their syncs have nothing to do but data.
+    Written,
 }
 
 /// What a file is opened for.

@@ -8,9 +8,9 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
-use super::disk::{Access, Disk, DiskFile, Entry};
+use super::disk::{Access, Blocks, Disk, DiskFile, Entry};
 
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 
 /// Plain files and folders.
 #[derive(Debug, Clone, Copy)]
@@ -64,14 +64,11 @@ impl DiskFile for File {
         Ok(self.metadata()?.len())
     }
 
-    fn allocate(&self, len: u64) -> io::Result<()> {
-        loop {
-            match fallocate(self, FallocateFlags::empty(), 0, len) {
-                Ok(()) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(Errno::OPNOTSUPP) => return write_zeros(self, len),
-                Err(error) => return Err(error.into()),
-            }
+    fn allocate(&self, len: u64, blocks: Blocks) -> io::Result<()> {
+        let reserved = reserve(self, len)?;
+        match blocks {
+            Blocks::Reserved if reserved => Ok(()),
+            Blocks::Reserved | Blocks::Written => write_zeros(self, len),
         }
     }
 
@@ -94,9 +91,21 @@ impl DiskFile for File {
     }
 }
 
-/// For file systems that can't allocate ahead: what was written once has its blocks.
+/// False if the file system can't allocate ahead.
+fn reserve(file: &File, len: u64) -> io::Result<bool> {
+    loop {
+        match fallocate(file, FallocateFlags::empty(), 0, len) {
+            Ok(()) => return Ok(true),
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// What was written once has its blocks.
 fn write_zeros(file: &File, len: u64) -> io::Result<()> {
-    let mut offset = file.metadata()?.len();
+    let mut offset = 0;
     while offset < len {
         let step = (len - offset).min(ZEROS.len() as u64);
         let zeros = ZEROS.get(..usize::try_from(step).unwrap_or(0));
@@ -115,13 +124,12 @@ mod tests {
         use std::os::unix::fs::MetadataExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        for allocate in [DiskFile::allocate, |file: &File, len| {
-            write_zeros(file, len)
-        }] {
-            let file = File::create_new(&path).unwrap();
-            allocate(&file, 200_000).unwrap();
-            assert_eq!(fs::read(&path).unwrap(), vec![0; 200_000]);
-            assert!(file.metadata().unwrap().blocks() * 512 >= 200_000);
+        for blocks in [Blocks::Reserved, Blocks::Written] {
+            let file = OsDisk.create(&path).unwrap();
+            file.allocate(600_000, blocks).unwrap();
+            file.sync().unwrap();
+            assert_eq!(fs::read(&path).unwrap(), vec![0; 600_000]);
+            assert!(fs::metadata(&path).unwrap().blocks() * 512 >= 600_000);
             fs::remove_file(&path).unwrap();
         }
     }

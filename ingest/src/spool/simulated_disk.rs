@@ -5,17 +5,18 @@
 //! was to make durable, and forgets that they were ever unsynced, as the kernel does.
 
 mod content;
+mod file;
 mod names;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use self::content::Content;
+use self::file::SimulatedFile;
 use self::names::Names;
 use super::disk::{Access, Disk, DiskFile, Entry};
 
@@ -50,13 +51,6 @@ struct State {
 struct Fault {
     operation: Operation,
     skip: u32,
-}
-
-#[derive(Debug)]
-struct SimulatedFile {
-    disk: SimulatedDisk,
-    file: usize,
-    sync_failed: AtomicBool,
 }
 
 impl SimulatedDisk {
@@ -142,16 +136,6 @@ impl SimulatedDisk {
     }
 }
 
-impl SimulatedFile {
-    fn new(disk: &SimulatedDisk, file: usize) -> Self {
-        Self {
-            disk: disk.clone(),
-            file,
-            sync_failed: AtomicBool::new(false),
-        }
-    }
-}
-
 impl State {
     fn change(&mut self, operation: Operation) -> io::Result<()> {
         self.changes += 1;
@@ -224,63 +208,5 @@ impl Disk for SimulatedDisk {
         let mut state = self.state();
         state.change(Operation::Remove)?;
         state.names.remove(path)
-    }
-}
-
-impl DiskFile for SimulatedFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.disk.state().files[self.file].now.len() as u64)
-    }
-
-    fn allocate(&self, len: u64) -> io::Result<()> {
-        let mut state = self.disk.state();
-        state.change(Operation::Allocate)?;
-        state.free = state
-            .free
-            .checked_sub(len)
-            .ok_or(io::ErrorKind::StorageFull)?;
-        state.files[self.file]
-            .now
-            .resize(usize::try_from(len).unwrap(), 0);
-        Ok(())
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.state();
-        let bytes = &state.files[self.file].now;
-        let bytes = bytes
-            .get(usize::try_from(offset).unwrap()..)
-            .unwrap_or_default();
-        let read = bytes.len().min(buffer.len());
-        buffer[..read].copy_from_slice(&bytes[..read]);
-        Ok(read)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let state = &mut *self.disk.state();
-        let offset = usize::try_from(offset).unwrap();
-        let failed = state.change(Operation::Write);
-        let written = match failed {
-            Ok(()) => bytes.len(),
-            Err(_) => state.random.random_range(0..bytes.len()),
-        };
-        state.files[self.file].write(&bytes[..written], offset);
-        failed
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let state = &mut *self.disk.state();
-        assert!(
-            !self.sync_failed.load(Ordering::Relaxed),
-            "a file was synced again after its sync failed"
-        );
-        let failed = state.change(Operation::Sync);
-        self.sync_failed.store(failed.is_err(), Ordering::Relaxed);
-        let file = &mut state.files[self.file];
-        match failed {
-            Ok(()) => file.sync(),
-            Err(_) => file.keep_some(&mut state.random),
-        }
-        failed
     }
 }

@@ -3,10 +3,10 @@
 //! A spare has all its blocks, so that putting it in use can't meet a full disk. It gets its header and its
 //! name then, in an order that leaves no moment at which a file of a segment's name has no whole header.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::SpoolError;
-use super::disk::DiskFile;
+use super::disk::{Blocks, DiskFile};
 use super::error::{IoContext, is_full};
 use super::folder::Folder;
 use super::header::{HEADER_BYTES, Header};
@@ -14,7 +14,7 @@ use super::tail::Tail;
 
 /// A segment that isn't in use yet.
 #[derive(Debug)]
-pub(super) struct Spare {
+pub(crate) struct Spare {
     path: PathBuf,
     file: Box<dyn DiskFile>,
     segment_id: u64,
@@ -23,27 +23,23 @@ pub(super) struct Spare {
 
 impl Spare {
     /// Allocates one.
-    pub(super) fn allocate(folder: &Folder, len: u64) -> Result<Self, SpoolError> {
+    pub(super) fn allocate(folder: &Folder, len: u64, blocks: Blocks) -> Result<Self, SpoolError> {
         let segment_id = rand::random();
         let path = folder.spare_path(segment_id);
-        let file = folder.disk.create(&path);
-        let allocated = file.and_then(|file| {
-            file.allocate(len)?;
-            file.sync()?;
-            Ok(file)
-        });
-        match allocated {
-            Ok(file) => Ok(Self {
-                path,
-                file,
-                segment_id,
-                len,
-            }),
-            Err(source) => {
-                discard(folder, &path);
-                Err(refusal(folder, path, len, source))
-            }
+        let file = match folder.disk.create(&path) {
+            Ok(file) => file,
+            Err(source) => return Err(refusal(folder, path, len, source)),
+        };
+        if let Err(source) = file.allocate(len, blocks).and_then(|()| file.sync()) {
+            discard(folder, &path);
+            return Err(refusal(folder, path, len, source));
         }
+        Ok(Self {
+            path,
+            file,
+            segment_id,
+            len,
+        })
     }
 
     /// Bytes of frames that fit.
@@ -113,7 +109,7 @@ impl Prepared {
 }
 
 /// Removes what is of no use; if that fails too, opening the stream does it.
-fn discard(folder: &Folder, path: &std::path::Path) {
+fn discard(folder: &Folder, path: &Path) {
     if let Err(error) = folder.disk.remove(path) {
         tracing::debug!(%error, path = %path.display(), "a spare segment stays behind");
     }

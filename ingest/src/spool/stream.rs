@@ -85,6 +85,7 @@ impl Stream {
             removal_unsynced: false,
         };
         if stream.tail.is_none() {
+            stream.ensure_room(0)?;
             stream.begin_segment(0)?;
         }
         Ok(stream)

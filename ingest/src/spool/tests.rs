@@ -67,7 +67,11 @@ impl Place {
     }
 
     pub(super) fn verify(&self) -> Report {
-        verify(self.shared(), self.root(), self.id).unwrap()
+        self.try_verify().unwrap()
+    }
+
+    pub(super) fn try_verify(&self) -> Result<Report, SpoolError> {
+        verify(self.shared(), self.root(), self.id)
     }
 
     pub(super) fn segment(&self, first_seq: u64) -> PathBuf {

@@ -1,12 +1,14 @@
 //! What a stream takes on disk, what still fits, and what may go.
 
 use super::super::SpoolError;
+use super::super::allocator::Allocator;
+use super::super::disk::Blocks;
 use super::super::error::IoContext;
 use super::super::frame;
 use super::super::header::HEADER_BYTES;
 use super::super::spare::Spare;
 use super::super::tail::Tail;
-use super::{Removed, SegmentInfo, Stream};
+use super::{Durability, Removed, SegmentInfo, Stream};
 
 /// Less would be all header.
 const SMALLEST_SEGMENT_BYTES: u64 = HEADER_BYTES + 512;
@@ -28,10 +30,28 @@ impl Stream {
     /// Allocates until there is that much room and one spare segment.
     pub(crate) fn ensure_room(&mut self, bytes: u64) -> Result<(), SpoolError> {
         while self.spares.is_empty() || self.room() < bytes {
-            let spare = Spare::allocate(&self.folder, self.segment_len())?;
+            let spare = self.allocator().allocate()?;
             self.spares.push_back(spare);
         }
         Ok(())
+    }
+
+    /// Does the allocating of [`Self::ensure_room`], on any thread.
+    pub(crate) fn allocator(&self) -> Allocator {
+        Allocator {
+            folder: self.folder.clone(),
+            segment_len: self.segment_len(),
+            blocks: match self.options.durability {
+                Durability::Fsync => Blocks::Written,
+                // No group waits for a sync, so there is nothing to make faster.
+                Durability::Process => Blocks::Reserved,
+            },
+        }
+    }
+
+    /// Takes a spare segment that this stream's [`Allocator`] made.
+    pub(crate) fn add_spare(&mut self, spare: Spare) {
+        self.spares.push_back(spare);
     }
 
     /// What all files of the stream take.
@@ -97,7 +117,8 @@ impl Stream {
             return Ok(spare);
         }
         let len = self.segment_len().max(HEADER_BYTES + group_bytes);
-        Spare::allocate(&self.folder, len)
+        // A group is waiting.
+        Spare::allocate(&self.folder, len, Blocks::Reserved)
     }
 
     fn segment_len(&self) -> u64 {

@@ -114,6 +114,19 @@ fn room_is_allocated_ahead_and_one_segment_kept_spare() {
 }
 
 #[test]
+fn another_thread_can_allocate() {
+    let place = Place::new(10, Durability::Fsync);
+    let mut stream = place.create();
+    let allocator = stream.allocator();
+    let spare = std::thread::spawn(move || allocator.allocate().unwrap());
+    append(&mut stream, 10).unwrap();
+    stream.add_spare(spare.join().unwrap());
+    place.disk.set_free(0);
+    append(&mut stream, 10).unwrap();
+    place.assert_holds(1, 20);
+}
+
+#[test]
 fn a_full_disk_shows_when_room_is_allocated() {
     let place = Place::new(10, Durability::Fsync);
     let mut stream = place.create();
