@@ -111,3 +111,6 @@ impl Disk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

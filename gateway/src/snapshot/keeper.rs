@@ -173,3 +173,6 @@ fn is_due(written: Option<Offer>, offer: Offer) -> bool {
         written.edition != offer.edition || younger >= LONGEST_PAUSE_MICROS
     })
 }
+
+#[cfg(test)]
+mod tests;
