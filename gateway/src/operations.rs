@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use proxy::{OpsSource, Spending};
 use tokio_util::sync::CancellationToken;
 
-use crate::snapshot::SnapshotState;
+use crate::snapshot::{InForce, SnapshotState};
 
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -44,6 +44,11 @@ impl Operations {
             "mindweave_snapshot_age_seconds",
             "Time since the keys in memory were last known to be those of the database"
         );
+        describe_gauge!(
+            "mindweave_snapshot_file_faulty",
+            "1 while the snapshot on disk can't be written, else 0"
+        );
+        gauge!("mindweave_snapshot_file_faulty").set(0.0);
     }
 }
 
@@ -69,6 +74,19 @@ impl OpsSource for Operations {
             reasons.push("the keys are not loaded yet: the database could not be read".to_owned());
         }
         reasons
+    }
+
+    fn notes(&self) -> Vec<String> {
+        match self.snapshot.in_force() {
+            InForce::Nothing | InForce::FromDatabase => Vec::new(),
+            InForce::FromDisk => {
+                let age = Duration::from_secs(self.snapshot.age().as_secs());
+                let age = humantime::format_duration(age);
+                vec![format!(
+                    "the database could not be read since the start: the keys are those of a snapshot from disk, {age} old"
+                )]
+            }
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::operations::{self, Operations};
 use crate::polling::Polling;
 use crate::prices::PriceFile;
-use crate::snapshot::{Snapshot, SnapshotState, Targets};
+use crate::snapshot::{Memory, Snapshot, SnapshotState, Targets};
 use crate::upkeep::Upkeep;
 use crate::{clock, descriptors, logging, tls};
 
@@ -65,7 +65,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts all of it. The database may be away; then the gateway isn't ready until it is back.
+    /// Starts all of it. The database may be away; then the gateway isn't ready until it is back,
+    /// unless an earlier one has left a snapshot in the data directory.
     pub(crate) async fn start(config: &Config, database: &Database) -> Result<Self, StartError> {
         descriptors::raise_limit();
         let registry = operations::install_recorder()?;
@@ -84,10 +85,13 @@ impl Running {
         let objects = Arc::new(UpstreamObjects::default());
         let (snapshot, state) = Snapshot::new(
             database.clone(),
-            Arc::clone(&keys),
-            Arc::clone(&mcp_servers),
-            Arc::clone(&objects),
+            Memory::new(
+                Arc::clone(&keys),
+                Arc::clone(&mcp_servers),
+                Arc::clone(&objects),
+            ),
             targets.clone(),
+            &config.data_dir,
             Arc::clone(&clock),
             tasks.clone(),
         );

@@ -1,22 +1,27 @@
 //! The keys in memory, kept like those in the database, and the MCP servers with them.
 //!
-//! Guarantees: at start all keys are loaded before the gateway is ready; a committed change counts as soon as
-//! its notification arrives; a lost notification is made up for by the next poll. While the database is
-//! away the last state stays in force.
+//! Guarantees: at start all keys are loaded before the gateway is ready, or, if the database can't be read, those that an earlier
+//! process has left on disk are put in force; a committed change counts as soon as its notification arrives; a lost
+//! notification is made up for by the next poll. While the database is away the last state stays in force.
 
 mod change;
+mod disk;
+mod format;
+mod keeper;
 mod load;
+mod memory;
+mod place;
+mod saved;
 mod state;
 
-use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use domain::{ApiKeyId, Clock, KeyHash, OrgId, ProjectId};
+use domain::{Clock, error_chain};
 use ingest::{Database, DatabaseError};
 use metrics::gauge;
-use proxy::{KeyIndex, McpRegistry, UpstreamObjects};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_postgres::{AsyncMessage, Client};
@@ -24,43 +29,38 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::change::Change;
-use self::load::{Fingerprint, Loaded, Scope};
+use self::disk::Disk;
+use self::keeper::{Keeper, Offer};
+use self::load::{Fingerprint, Scope};
 pub(crate) use self::load::{Targets, load_key};
-pub(crate) use self::state::SnapshotState;
-use domain::error_chain;
+pub(crate) use self::memory::Memory;
+pub(crate) use self::state::{InForce, SnapshotState};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// A database that takes longer for anything is treated as gone.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// The first time it is given up sooner: there may be a snapshot on disk to go on with.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(3);
 const OBJECTS_TIMEOUT: Duration = Duration::from_secs(120);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// Notifications waiting to be read; beyond that, everything is loaded again.
 const CHANGES_WAITING: usize = 1_024;
 
-/// Keeps a [`KeyIndex`] like the database.
+/// Keeps a [`Memory`] like the database.
 pub(crate) struct Snapshot {
     database: Database,
-    index: Arc<KeyIndex>,
-    objects: Arc<UpstreamObjects>,
-    /// Up to where they are loaded.
+    memory: Memory,
+    /// Up to where the owners of objects upstream are loaded.
     last_object: i64,
-    mcp_servers: Arc<McpRegistry>,
     /// Of the MCP servers in memory.
     mcp_fingerprint: Option<Fingerprint>,
     targets: Targets,
-    known: HashMap<ApiKeyId, Known>,
     state: Arc<SnapshotState>,
+    keeper: Keeper,
+    /// Whether the disk was asked for what an earlier process has left.
+    asked_disk: bool,
     tasks: TaskTracker,
-}
-
-/// Where a loaded key is in the index, and what it hangs on.
-#[derive(Clone, Copy)]
-struct Known {
-    hash: Option<KeyHash>,
-    project_id: ProjectId,
-    org_id: OrgId,
-    row_hash: i64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,31 +71,30 @@ enum SnapshotError {
     Load(#[from] tokio_postgres::Error),
     #[error("the connection that listens for changes ended")]
     Ended,
-    #[error("no answer from the database within {} s", ANSWER_TIMEOUT.as_secs())]
-    Silent,
+    #[error("no answer from the database within {} s", .0.as_secs())]
+    Silent(Duration),
 }
 
 impl Snapshot {
     pub(crate) fn new(
         database: Database,
-        index: Arc<KeyIndex>,
-        mcp_servers: Arc<McpRegistry>,
-        objects: Arc<UpstreamObjects>,
+        memory: Memory,
         targets: Targets,
+        data_dir: &Path,
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
     ) -> (Self, Arc<SnapshotState>) {
-        let state = Arc::new(SnapshotState::new(clock));
+        let state = Arc::new(SnapshotState::new(Arc::clone(&clock)));
+        let place = place::of(database.config());
         let snapshot = Self {
             database,
-            index,
-            objects,
+            memory,
             last_object: 0,
-            mcp_servers,
             mcp_fingerprint: None,
             targets,
-            known: HashMap::new(),
             state: Arc::clone(&state),
+            keeper: Keeper::new(Disk::new(data_dir), place, clock, tasks.clone()),
+            asked_disk: false,
             tasks,
         };
         (snapshot, state)
@@ -103,13 +102,19 @@ impl Snapshot {
 
     /// Runs until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let following = Box::pin(self.follow_always());
+        stop.run_until_cancelled(following).await;
+        if let Some(offer) = self.on_offer() {
+            let memory = &self.memory;
+            self.keeper.finish(offer, || memory.contents()).await;
+        }
+    }
+
+    async fn follow_always(&mut self) {
         let mut backoff = FIRST_BACKOFF;
         let mut failing = false;
         loop {
-            let ended = tokio::select! {
-                ended = self.follow(&mut backoff, &mut failing) => ended,
-                () = stop.cancelled() => return,
-            };
+            let ended = self.follow(&mut backoff, &mut failing).await;
             gauge!("mindweave_db_up").set(0.0);
             if let Err(error) = ended {
                 let error = error_chain(&error);
@@ -123,12 +128,48 @@ impl Snapshot {
                 }
                 failing = true;
             }
-            tokio::select! {
-                () = tokio::time::sleep(backoff.mul_f64(rand::random_range(0.5..1.0))) => {}
-                () = stop.cancelled() => return,
+            if !std::mem::replace(&mut self.asked_disk, true) {
+                self.restore().await;
             }
+            // Callers go on making objects upstream.
+            self.keep().await;
+            tokio::time::sleep(backoff.mul_f64(rand::random_range(0.5..1.0))).await;
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
+    }
+
+    /// Puts in force what an earlier process has left on disk.
+    async fn restore(&mut self) {
+        if self.state.is_loaded() {
+            return;
+        }
+        if let Some(saved) = self.keeper.read().await {
+            let verified_at = saved.verified_at();
+            self.memory.restore(saved, &self.targets);
+            self.state.restored(verified_at);
+            let age = Duration::from_secs(self.state.age().as_secs());
+            tracing::warn!(
+                keys = self.memory.keys(),
+                age = %humantime::format_duration(age),
+                "the database can't be read: a snapshot from disk is in force until it can"
+            );
+        }
+    }
+
+    /// Offers what is in memory to the disk.
+    async fn keep(&mut self) {
+        if let Some(offer) = self.on_offer() {
+            let memory = &self.memory;
+            self.keeper.offer(offer, || memory.contents()).await;
+        }
+    }
+
+    /// What could be kept, if there is anything in memory.
+    fn on_offer(&self) -> Option<Offer> {
+        self.state.is_loaded().then(|| Offer {
+            edition: self.memory.edition(),
+            verified_at: self.state.verified_at(),
+        })
     }
 
     /// Follows the database over one connection, until it is lost.
@@ -142,9 +183,14 @@ impl Snapshot {
         let connecting = self
             .database
             .connect_listening(receiver(changes, Arc::clone(&missed)));
-        let (client, driver) = timeout(ANSWER_TIMEOUT, connecting)
+        let patience = if self.asked_disk {
+            ANSWER_TIMEOUT
+        } else {
+            FIRST_TIMEOUT
+        };
+        let (client, driver) = timeout(patience, connecting)
             .await
-            .map_err(|_| SnapshotError::Silent)??;
+            .map_err(|_| SnapshotError::Silent(patience))??;
         self.tasks.spawn(driver);
         // Listening begins before loading, so that no change falls between the two.
         answered(client.batch_execute("LISTEN mindweave")).await?;
@@ -153,11 +199,12 @@ impl Snapshot {
         self.reload(&client, &Scope::All).await?;
         self.compare_mcp_servers(&client).await?;
         (*backoff, *failing) = (FIRST_BACKOFF, false);
-        tracing::info!(keys = self.index.len(), "keys loaded");
+        tracing::info!(keys = self.memory.keys(), "keys loaded");
 
         let mut polls = tokio::time::interval(POLL_INTERVAL);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.keep().await;
             tokio::select! {
                 change = waiting.recv() => {
                     let change = change.ok_or(SnapshotError::Ended)?;
@@ -182,7 +229,7 @@ impl Snapshot {
 
     /// Finds what no notification told of.
     async fn poll(&mut self, client: &Client) -> Result<(), SnapshotError> {
-        if answered(load::fingerprint(client)).await? != self.fingerprint() {
+        if answered(load::fingerprint(client)).await? != self.memory.fingerprint() {
             self.reload(client, &Scope::All).await?;
         }
         self.compare_mcp_servers(client).await?;
@@ -193,11 +240,11 @@ impl Snapshot {
 
     /// Loads what was made upstream since the last time.
     async fn follow_objects(&mut self, client: &Client) -> Result<(), SnapshotError> {
-        let loading = load::upstream_objects(client, self.last_object, &self.objects);
+        let loading = load::upstream_objects(client, self.last_object, self.memory.objects());
         // All of them, at first: there may be many.
         self.last_object = timeout(OBJECTS_TIMEOUT, loading)
             .await
-            .map_err(|_| SnapshotError::Silent)??;
+            .map_err(|_| SnapshotError::Silent(OBJECTS_TIMEOUT))??;
         Ok(())
     }
 
@@ -207,76 +254,20 @@ impl Snapshot {
         let now = answered(load::mcp_fingerprint(client)).await?;
         if self.mcp_fingerprint != Some(now) {
             let servers = answered(load::mcp_servers(client)).await?;
-            self.mcp_servers.store(Arc::new(servers));
+            self.memory.replace_mcp_servers(servers);
             self.mcp_fingerprint = Some(now);
         }
         Ok(())
     }
 
-    fn fingerprint(&self) -> Fingerprint {
-        let hash = self
-            .known
-            .values()
-            .fold(0, |hash, known| hash ^ known.row_hash);
-        Fingerprint {
-            rows: i64::try_from(self.known.len()).unwrap_or(i64::MAX),
-            hash,
-        }
-    }
-
     async fn reload(&mut self, client: &Client, scope: &Scope) -> Result<(), SnapshotError> {
         let loaded = answered(load::keys(client, scope, &self.targets)).await?;
-        let present: HashSet<ApiKeyId> = loaded.iter().map(|key| key.id).collect();
-        for key in loaded {
-            self.put(key);
-        }
-        let index = &self.index;
-        self.known.retain(|id, known| {
-            let gone = !present.contains(id) && scope.covers(*id, known.project_id, known.org_id);
-            if let Some(hash) = known.hash.filter(|_| gone) {
-                index.remove(&hash, *id);
-            }
-            !gone
-        });
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a gauge; there are fewer than 2^52 keys"
-        )]
-        gauge!("mindweave_keys_loaded").set(self.index.len() as f64);
+        self.memory.replace(scope, loaded);
         if *scope == Scope::All {
-            self.index.set_complete();
+            self.memory.set_complete();
             self.verified();
         }
         Ok(())
-    }
-
-    fn put(&mut self, loaded: Loaded) {
-        let Loaded {
-            id,
-            project_id,
-            org_id,
-            row_hash,
-            key,
-        } = loaded;
-        let hash = key.as_ref().map(|(hash, _)| *hash);
-        let before = self.known.insert(
-            id,
-            Known {
-                hash,
-                project_id,
-                org_id,
-                row_hash,
-            },
-        );
-        if let Some(outdated) = before
-            .and_then(|before| before.hash)
-            .filter(|before| Some(*before) != hash)
-        {
-            self.index.remove(&outdated, id);
-        }
-        if let Some((hash, record)) = key {
-            self.index.insert(hash, record);
-        }
     }
 
     fn verified(&self) {
@@ -291,7 +282,7 @@ async fn answered<T>(
 ) -> Result<T, SnapshotError> {
     match timeout(ANSWER_TIMEOUT, query).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(SnapshotError::Silent),
+        Err(_) => Err(SnapshotError::Silent(ANSWER_TIMEOUT)),
     }
 }
 

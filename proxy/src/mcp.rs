@@ -43,6 +43,14 @@ impl McpServers {
             });
     }
 
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (ProjectId, McpServerId, &str)> {
+        self.by_project.iter().flat_map(|(project_id, servers)| {
+            let servers = servers.iter();
+            servers.map(|server| (*project_id, server.id, server.name.as_str()))
+        })
+    }
+
     /// A call as it is stored.
     pub(crate) fn recorded(&self, project_id: ProjectId, call: Call) -> McpCall {
         let servers = self

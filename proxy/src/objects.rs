@@ -26,6 +26,13 @@ impl UpstreamObjects {
             .is_some_and(|owner| *owner != project_id)
     }
 
+    /// All of them, in no order. Others may have to wait while one is taken out, so whoever walks through them must not wait
+    /// itself.
+    pub fn iter(&self) -> impl Iterator<Item = (String, ProjectId)> + '_ {
+        let owners = self.owners.iter();
+        owners.map(|entry| (entry.key().clone(), *entry.value()))
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -21,6 +21,9 @@ pub trait OpsSource: Send + Sync + 'static {
 
     /// Why traffic can't be taken now; empty if it can.
     fn unready(&self) -> Vec<String>;
+
+    /// What is not as it should be although traffic can be taken.
+    fn notes(&self) -> Vec<String>;
 }
 
 /// Serves operators until `stop`.
@@ -70,7 +73,7 @@ fn answer<B>(request: &Request<B>, source: &dyn OpsSource) -> Response<Full<Byte
             source.metrics(),
         ),
         "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
-        "/readyz" => readiness(&source.unready()),
+        "/readyz" => readiness(&source.unready(), &source.notes()),
         _ => text(
             StatusCode::NOT_FOUND,
             "there are /metrics, /healthz and /readyz\n".to_owned(),
@@ -78,14 +81,14 @@ fn answer<B>(request: &Request<B>, source: &dyn OpsSource) -> Response<Full<Byte
     }
 }
 
-fn readiness(reasons: &[String]) -> Response<Full<Bytes>> {
+fn readiness(reasons: &[String], notes: &[String]) -> Response<Full<Bytes>> {
     let ready = reasons.is_empty();
     let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let body = serde_json::json!({ "ready": ready, "reasons": reasons });
+    let body = serde_json::json!({ "ready": ready, "reasons": reasons, "notes": notes });
     typed(status, "application/json", format!("{body}\n"))
 }
 

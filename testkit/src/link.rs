@@ -1,6 +1,7 @@
 //! A TCP link that can be cut and restored: a forwarder between the gateway and something it depends on.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, split};
@@ -21,6 +22,8 @@ pub struct Link {
 #[derive(Debug, Clone)]
 struct Shared {
     up: watch::Sender<bool>,
+    /// While it isn't up: whether connections are taken and held, or closed at once.
+    muted: Arc<AtomicBool>,
     /// How often the connections of the time were struck dumb.
     silences: watch::Sender<usize>,
     trap: Arc<Mutex<Option<Vec<u8>>>>,
@@ -33,6 +36,7 @@ impl Link {
         let address = listener.local_addr().unwrap();
         let shared = Shared {
             up: watch::Sender::new(true),
+            muted: Arc::default(),
             silences: watch::Sender::new(0),
             trap: Arc::default(),
         };
@@ -43,6 +47,8 @@ impl Link {
                 stream.set_nodelay(true).unwrap();
                 if *forwarding.up.borrow() {
                     spawn(forward(stream, server.clone(), forwarding.clone()));
+                } else if forwarding.muted.load(Ordering::SeqCst) {
+                    spawn(hold_back(stream, forwarding.clone()));
                 }
             }
         });
@@ -58,6 +64,12 @@ impl Link {
     /// Closes every connection, and every new one at once.
     pub fn cut(&self) {
         self.shared.up.send_replace(false);
+    }
+
+    /// Closes every connection; new ones are taken, and nobody answers until the link is restored.
+    pub fn mute(&self) {
+        self.shared.muted.store(true, Ordering::SeqCst);
+        self.cut();
     }
 
     /// Cuts as soon as these bytes have gone to the server, before it can answer. They must leave the
@@ -80,8 +92,15 @@ impl Link {
 
     /// Lets new connections through.
     pub fn restore(&self) {
+        self.shared.muted.store(false, Ordering::SeqCst);
         self.shared.up.send_replace(true);
     }
+}
+
+/// Keeps a connection open that leads nowhere.
+async fn hold_back(stream: TcpStream, shared: Shared) {
+    drop(shared.up.subscribe().wait_for(|up| *up).await);
+    drop(stream);
 }
 
 async fn forward(stream: TcpStream, server: ServerAddress, shared: Shared) {

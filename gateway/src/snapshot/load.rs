@@ -57,6 +57,7 @@ pub(super) struct Loaded {
     pub(super) id: ApiKeyId,
     pub(super) project_id: ProjectId,
     pub(super) org_id: OrgId,
+    pub(super) org_slug: Arc<str>,
     pub(super) row_hash: i64,
     /// `None` if the row makes no sense: such a key is refused, and said to be.
     pub(super) key: Option<(KeyHash, KeyRecord)>,
@@ -83,7 +84,7 @@ pub(crate) struct Targets {
 
 impl Targets {
     /// Who answers, and whether the upstream key there is the organization's own.
-    fn of(&self, kind: KeyKind, slug: &str) -> (Arc<Target>, bool) {
+    pub(super) fn of(&self, kind: KeyKind, slug: &str) -> (Arc<Target>, bool) {
         let own = self.by_org.get(slug).filter(|_| kind == KeyKind::Live);
         let shared = match kind {
             KeyKind::Test => &self.test,
@@ -181,7 +182,8 @@ pub(super) async fn mcp_fingerprint(client: &Client) -> Result<Fingerprint, toki
 
 fn loaded(row: &Row, targets: &Targets) -> Result<Loaded, tokio_postgres::Error> {
     let id = ApiKeyId(row.try_get("id")?);
-    let key = key(row, id, targets).unwrap_or_else(|error| {
+    let org_slug: String = row.try_get("slug")?;
+    let key = key(row, id, &org_slug, targets).unwrap_or_else(|error| {
         tracing::warn!(key_id = %id, %error, "a key that can't be understood is refused");
         None
     });
@@ -189,6 +191,7 @@ fn loaded(row: &Row, targets: &Targets) -> Result<Loaded, tokio_postgres::Error>
         id,
         project_id: ProjectId(row.try_get("project_id")?),
         org_id: OrgId(row.try_get("org_id")?),
+        org_slug: org_slug.into(),
         row_hash: row.try_get("row_hash")?,
         key,
     })
@@ -197,20 +200,17 @@ fn loaded(row: &Row, targets: &Targets) -> Result<Loaded, tokio_postgres::Error>
 fn key(
     row: &Row,
     id: ApiKeyId,
+    org_slug: &str,
     targets: &Targets,
 ) -> Result<Option<(KeyHash, KeyRecord)>, tokio_postgres::Error> {
-    let (prefix, hash, slug): (String, String, String) = (
-        row.try_get("key_prefix")?,
-        row.try_get("key_hash")?,
-        row.try_get("slug")?,
-    );
+    let (prefix, hash): (String, String) = (row.try_get("key_prefix")?, row.try_get("key_hash")?);
     let (Some(kind), Some(hash)) = (KeyKind::from_prefix(&prefix), KeyHash::from_hex(&hash)) else {
         tracing::warn!(key_id = %id, "a key with an unknown prefix or a malformed hash is refused");
         return Ok(None);
     };
     let scopes: Vec<Option<String>> = row.try_get("scopes")?;
     let has_scope = |name: &str| scopes.iter().flatten().any(|scope| scope == name);
-    let (target, own_upstream_key) = targets.of(kind, &slug);
+    let (target, own_upstream_key) = targets.of(kind, org_slug);
     let record = KeyRecord {
         id,
         project_id: ProjectId(row.try_get("project_id")?),

@@ -3,6 +3,7 @@
 mod away;
 mod changes;
 mod crowd;
+mod disk;
 mod lost;
 mod rows;
 

@@ -1,0 +1,293 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use domain::{ApiKeyId, KeyHash, KeyKind, McpServerId, OrgId, ProjectId, Timestamp, UserId};
+use proptest::prelude::*;
+use proxy::{
+    AllowedIps, KeyRecord, KeyStatus, McpServers, OnClientDisconnect, Scopes, Target, TenantState,
+    UpstreamObjects,
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::snapshot::load::{Loaded, Targets};
+use crate::snapshot::memory::{Contents, HeldKey};
+
+const DATABASE: &str = "db.internal:5432/mindweave";
+const VERIFIED_AT: Timestamp = Timestamp {
+    unix_micros: 1_795_000_000_000_001,
+};
+
+fn target(url: &str) -> Arc<Target> {
+    Arc::new(Target::new(url, Some("sk-ant-api03-upstream-secret")).unwrap())
+}
+
+/// The organization `acme` has an upstream key of its own.
+fn targets() -> Targets {
+    Targets {
+        live: target("https://api.example"),
+        by_org: BTreeMap::from([("acme".to_owned(), target("https://acme.example"))]),
+        test: target("http://127.0.0.1:1"),
+    }
+}
+
+/// A live key of no particular properties.
+fn key(number: u128, org_slug: &str) -> HeldKey {
+    let targets = targets();
+    let (target, own_upstream_key) = targets.of(KeyKind::Live, org_slug);
+    HeldKey {
+        hash: KeyHash::of(&number.to_be_bytes()),
+        org_slug: org_slug.into(),
+        record: Arc::new(KeyRecord {
+            id: ApiKeyId(Uuid::from_u128(number)),
+            project_id: ProjectId(Uuid::from_u128(number + 1)),
+            org_id: OrgId(Uuid::from_u128(number + 2)),
+            user_id: Some(UserId(Uuid::from_u128(number + 3))),
+            kind: KeyKind::Live,
+            status: KeyStatus::Active,
+            expires_at: None,
+            allowed_ips: AllowedIps::Any,
+            scopes: Scopes {
+                read: true,
+                write: true,
+            },
+            tenant: TenantState::Active,
+            target,
+            own_upstream_key,
+            on_client_disconnect: None,
+        }),
+    }
+}
+
+fn changed(key: HeldKey, change: impl FnOnce(&mut KeyRecord)) -> HeldKey {
+    let mut record = KeyRecord::clone(&key.record);
+    change(&mut record);
+    HeldKey {
+        record: Arc::new(record),
+        ..key
+    }
+}
+
+/// Each value that a field can have, and texts that nobody would choose.
+fn odd_keys() -> Vec<HeldKey> {
+    let changes: [fn(&mut KeyRecord); 13] = [
+        |key| key.user_id = None,
+        |key| key.status = KeyStatus::Revoked,
+        |key| key.status = KeyStatus::Expired,
+        |key| key.expires_at = Some(Timestamp { unix_micros: 0 }),
+        |key| {
+            key.expires_at = Some(Timestamp {
+                unix_micros: i64::MAX,
+            });
+        },
+        |key| {
+            key.expires_at = Some(Timestamp {
+                unix_micros: i64::MIN,
+            });
+        },
+        |key| key.allowed_ips = AllowedIps::Only(Vec::new()),
+        |key| {
+            let networks = ["0.0.0.0/0", "10.1.2.3/8", "::/0", "2001:db8::1/128"];
+            key.allowed_ips = AllowedIps::Only(networks.map(|text| text.parse().unwrap()).into());
+        },
+        |key| key.scopes.read = false,
+        |key| key.scopes.write = false,
+        |key| key.tenant = TenantState::ProjectInactive,
+        |key| key.tenant = TenantState::OrganizationInactive,
+        |key| key.on_client_disconnect = Some(OnClientDisconnect::Drain),
+    ];
+    let slugs = ["acme", "", "a\"b\\c\n\0", "größe-😀", "ACME", " acme "];
+    let test_key = changed(key(9_000, "acme"), |key| {
+        key.kind = KeyKind::Test;
+        key.on_client_disconnect = Some(OnClientDisconnect::Cancel);
+        (key.target, key.own_upstream_key) = targets().of(KeyKind::Test, "acme");
+    });
+    let changes = changes.into_iter().enumerate();
+    let changed = changes.map(|(n, change)| changed(key(1_000 + 10 * n as u128, "other"), change));
+    let slugs = slugs.into_iter().enumerate();
+    let named = slugs.map(|(n, slug)| key(5_000 + 10 * n as u128, slug));
+    changed.chain(named).chain([test_key]).collect()
+}
+
+fn contents(keys: Vec<HeldKey>) -> Contents {
+    let mut mcp_servers = McpServers::default();
+    for (number, name) in [(1, "github"), (1, "files.of us"), (2, "\"\\\u{7f}ö")] {
+        let id = McpServerId(Uuid::from_u128(100 + number));
+        mcp_servers.add(ProjectId(Uuid::from_u128(number)), id, name);
+    }
+    let objects = UpstreamObjects::default();
+    for (id, project) in [("msgbatch_1", 1), ("file_2", 2), ("", 3), ("\"\n\0😀", 4)] {
+        objects.insert(id.to_owned(), ProjectId(Uuid::from_u128(project)));
+    }
+    Contents {
+        keys,
+        mcp_servers: Arc::new(mcp_servers),
+        objects: Arc::new(objects),
+    }
+}
+
+fn encoded(contents: &Contents) -> Vec<u8> {
+    encode(&Saved::new(DATABASE.to_owned(), VERIFIED_AT, contents)).unwrap()
+}
+
+fn small() -> Vec<u8> {
+    encoded(&contents(vec![key(1, "acme")]))
+}
+
+fn sorted<T: Ord>(values: impl IntoIterator<Item = T>) -> BTreeSet<T> {
+    values.into_iter().collect()
+}
+
+/// Why bytes are not read.
+fn refused(bytes: &[u8]) -> FormatError {
+    decode(bytes).expect_err("these are not the bytes that were written")
+}
+
+#[test]
+fn all_that_the_data_plane_needs_comes_back() {
+    let kept = contents(odd_keys());
+    let read = decode(&encoded(&kept)).unwrap();
+    assert_eq!(read.database, DATABASE);
+    assert_eq!(read.verified_at(), VERIFIED_AT);
+    let servers = read.mcp_servers();
+    assert_eq!(sorted(servers.iter()), sorted(kept.mcp_servers.iter()));
+    assert_eq!(sorted(read.objects.iter()), sorted(kept.objects.iter()));
+    assert_eq!(read.keys.len(), kept.keys.len());
+    for (key, kept) in read.keys.into_iter().zip(&kept.keys) {
+        let loaded = key.into_loaded(&targets());
+        let Loaded {
+            id,
+            project_id,
+            org_id,
+            org_slug,
+            key,
+            ..
+        } = loaded;
+        let record = KeyRecord::clone(&kept.record);
+        assert_eq!(
+            (id, project_id, org_id),
+            (record.id, record.project_id, record.org_id)
+        );
+        assert_eq!(org_slug, kept.org_slug);
+        assert_eq!(key, Some((kept.hash, record)));
+    }
+}
+
+#[test]
+fn who_answers_a_key_is_for_the_present_configuration_to_say() {
+    let read = decode(&small()).unwrap();
+    let targets = Targets {
+        by_org: BTreeMap::new(),
+        ..targets()
+    };
+    let key = read.keys.into_iter().next().unwrap();
+    let (_, record) = key.into_loaded(&targets).key.unwrap();
+    assert_eq!(record.target, targets.live);
+    assert!(!record.own_upstream_key);
+}
+
+#[test]
+fn neither_keys_nor_secrets_are_in_it() {
+    let text = String::from_utf8(encoded(&contents(odd_keys()))).unwrap();
+    assert!(!text.contains("upstream-secret"), "{text}");
+    assert!(!text.contains("mw_sk_"), "{text}");
+}
+
+#[test]
+fn nothing_is_a_state_too() {
+    let nothing = Contents {
+        keys: Vec::new(),
+        mcp_servers: Arc::default(),
+        objects: Arc::default(),
+    };
+    let read = decode(&encoded(&nothing)).unwrap();
+    assert!(read.keys.is_empty() && read.objects.is_empty());
+}
+
+#[test]
+fn a_file_that_was_cut_anywhere_is_not_read() {
+    let bytes = small();
+    for length in 0..bytes.len() {
+        let error = refused(&bytes[..length]);
+        let in_title = length <= TITLE.len() + 1;
+        match error {
+            FormatError::Foreign => assert!(in_title, "cut at {length}"),
+            FormatError::Damaged => assert!(!in_title, "cut at {length}"),
+            error @ (FormatError::Version { .. } | FormatError::Content(_)) => {
+                panic!("cut at {length}: {error}")
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_with_any_bit_flipped_is_not_read() {
+    let bytes = small();
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << bit;
+            refused(&flipped);
+        }
+    }
+}
+
+#[test]
+fn a_file_with_something_behind_it_or_twice_over_is_not_read() {
+    let bytes = small();
+    for behind in [&b"\n"[..], b" ", &bytes] {
+        let error = refused(&[&bytes, behind].concat());
+        assert!(matches!(error, FormatError::Damaged), "{error}");
+    }
+}
+
+#[test]
+fn another_version_is_told_whatever_the_rest_is() {
+    for (title, expected) in [
+        ("mindweave-snapshot 2\n", "version 2,"),
+        ("mindweave-snapshot 0\n{}", "version 0,"),
+        ("mindweave-snapshot 4294967295\n", "version 4294967295,"),
+        ("mindweave-snapshot 4294967296\n", "not a snapshot"),
+        ("mindweave-snapshot \n", "not a snapshot"),
+        ("mindweave-snapshot -1\n", "not a snapshot"),
+        ("mindweave-snapshot one\n", "not a snapshot"),
+        ("{\"keys\":[]}\n", "not a snapshot"),
+        ("\u{0}\n", "not a snapshot"),
+        ("", "not a snapshot"),
+    ] {
+        let error = refused(title.as_bytes()).to_string();
+        assert!(error.contains(expected), "{title:?}: {error}");
+    }
+}
+
+#[test]
+fn a_field_that_this_version_does_not_know_is_not_passed_over() {
+    let bytes = small();
+    let text = String::from_utf8(bytes).unwrap();
+    let (title, rest) = text.split_once('\n').unwrap();
+    let content = rest.split_once('\n').unwrap().0;
+    let more = content.replacen("\"org_slug\"", "\"forbidden\":true,\"org_slug\"", 1);
+    assert_ne!(more, content);
+    let signed = format!("{title}\n{more}\n");
+    let sum = sum_line(signed.as_bytes());
+    let error = refused(format!("{signed}{sum}").as_bytes());
+    assert!(matches!(error, FormatError::Content(_)), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_too_strange_to_be_refused(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        titled in any::<bool>(),
+    ) {
+        let title = if titled { "mindweave-snapshot 1\n" } else { "" };
+        refused(&[title.as_bytes(), &bytes].concat());
+    }
+
+    #[test]
+    fn any_slug_comes_back(slug in any::<String>()) {
+        let read = decode(&encoded(&contents(vec![key(1, &slug)]))).unwrap();
+        let key = read.keys.into_iter().next().unwrap();
+        prop_assert_eq!(&*key.into_loaded(&targets()).org_slug, slug.as_str());
+    }
+}
