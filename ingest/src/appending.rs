@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::spool::{Group, SpoolError, Stream};
+use crate::spool::{Allocator, Group, Spare, SpoolError, Stream};
 
 /// What a stream's writer says of itself.
 #[derive(Debug, Default)]
@@ -104,6 +104,16 @@ impl Appending {
         self.stream.ensure_room(bytes)
     }
 
+    /// Who can make the next segment, if one is wanted for so much room.
+    pub(crate) fn wanted(&self, bytes: u64) -> Option<Allocator> {
+        let is_wanted = self.stream.wants_room(bytes);
+        is_wanted.then(|| self.stream.allocator())
+    }
+
+    pub(crate) fn add_spare(&mut self, spare: Spare) {
+        self.stream.add_spare(spare);
+    }
+
     pub(crate) fn room(&self) -> u64 {
         self.stream.room()
     }
@@ -116,6 +126,11 @@ impl Appending {
     pub(crate) fn unstored(&self) -> u64 {
         let last = self.stream.next_seq() - 1;
         last.saturating_sub(self.progress.stored())
+    }
+
+    /// Segments that were left early because a write or a sync failed.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.stream.poisoned()
     }
 
     pub(crate) fn oldest_unstored(&self) -> Option<i64> {

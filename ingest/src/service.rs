@@ -87,7 +87,7 @@ impl Ingest {
         recover(root, &mut streams)?;
 
         let capacity = Arc::new(Capacity::new(options.max_pending_events));
-        if let Err(error) = streams.keep_house(clock.monotonic(), 0) {
+        if let Err(error) = streams.make_first_room() {
             // Nothing is admitted until there is room; what is there can be stored meanwhile.
             SpoolMetrics::failed(&error);
             tracing::error!(error = %domain::error_chain(&error), "the spool has no room");

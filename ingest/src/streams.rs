@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::allocating::Allocating;
 use crate::appending::{Appending, Feed};
 use crate::capacity::EVENT_BYTES;
 use crate::spool::{Disk, Durability, Group, OsDisk, Reader, SpoolError, Stream, StreamOptions};
@@ -81,6 +82,7 @@ pub(crate) struct Streams {
     /// Of another number of writers, or of another gateway: drained, and never appended to.
     orphans: Vec<Appending>,
     turn: usize,
+    allocating: Allocating,
     replacements: crossbeam_channel::Receiver<Replace>,
     _lock: Lock,
 }
@@ -139,6 +141,11 @@ impl Streams {
             current: streams,
             orphans,
             turn: 0,
+            allocating: Allocating::start().map_err(|source| SpoolStartError::Io {
+                action: "start a thread for",
+                path: root.clone(),
+                source,
+            })?,
             replacements,
             _lock: lock,
         })
@@ -180,6 +187,11 @@ impl Streams {
         all.map(Appending::unstored).sum()
     }
 
+    /// Segments that were left early because a write or a sync failed.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.current.iter().map(Appending::given_up).sum()
+    }
+
     /// When the oldest of them was admitted, in microseconds since 1970.
     pub(crate) fn oldest_unstored(&self) -> Option<i64> {
         let all = self.current.iter().chain(&self.orphans);
@@ -201,22 +213,57 @@ impl Streams {
         for stream in self.current.iter_mut().chain(&mut self.orphans) {
             done = done.and(stream.retire(now, self.keep));
         }
-        let each = under_way / self.current.len().max(1) as u64 + ROOM_AHEAD * EVENT_BYTES;
+        while let Some((id, made)) = self.allocating.next() {
+            let stream = self.current.iter_mut().find(|stream| stream.id() == id);
+            match (stream, made) {
+                (Some(stream), Ok(spare)) => stream.add_spare(spare),
+                // What was made for a stream that is no more is swept up at the next start.
+                (None, Ok(_)) => {}
+                (_, Err(error)) => done = done.and(Err(error)),
+            }
+        }
         for index in 0..self.current.len() {
-            done = done.and(self.make_room(index, each));
+            done = done.and(self.make_room(index, self.of_each(under_way)));
         }
         done
     }
 
+    /// The room that a stream shall have.
+    fn of_each(&self, under_way: u64) -> u64 {
+        under_way / self.current.len().max(1) as u64 + ROOM_AHEAD * EVENT_BYTES
+    }
+
+    /// Has the next segment made, if it is wanted and fits.
     fn make_room(&mut self, index: usize, bytes: u64) -> Result<(), SpoolError> {
-        let more = self.options.segment_bytes + bytes;
+        let wanted = |streams: &Self| {
+            let stream = streams.current.get(index)?;
+            Some((stream.id(), stream.wanted(bytes)?))
+        };
+        let Some((stream, allocator)) = wanted(self) else {
+            return Ok(());
+        };
+        let under_way = self.allocating.under_way() as u64 + 1;
+        let more = self.options.segment_bytes * under_way;
         self.make_way_for(more)?;
-        let fits = self.bytes_on_disk() + more <= self.max_bytes;
-        match self.current.get_mut(index) {
-            Some(stream) if fits => stream.ensure_room(bytes),
-            // What is allocated already is all there is.
-            Some(_) | None => Ok(()),
+        // Without it, what is allocated already is all there is.
+        if self.bytes_on_disk() + more <= self.max_bytes {
+            self.allocating.order(stream, allocator);
         }
+        Ok(())
+    }
+
+    /// Makes the first room at once.
+    pub(crate) fn make_first_room(&mut self) -> Result<(), SpoolError> {
+        let bytes = self.of_each(0);
+        for index in 0..self.current.len() {
+            let more = self.options.segment_bytes + bytes;
+            self.make_way_for(more)?;
+            let fits = self.bytes_on_disk() + more <= self.max_bytes;
+            if let Some(stream) = self.current.get_mut(index).filter(|_| fits) {
+                stream.ensure_room(bytes)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes stored segments as long as the bound leaves no room for so much.
