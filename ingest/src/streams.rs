@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -381,7 +382,9 @@ impl Lock {
                 source,
             }
         };
-        std::fs::create_dir_all(root).map_err(io("create", root))?;
+        let mut folder = std::fs::DirBuilder::new();
+        let created = folder.recursive(true).mode(0o700).create(root);
+        created.map_err(io("create", root))?;
         let path = root.join("lock");
         let opened = OpenOptions::new()
             .read(true)
