@@ -34,6 +34,7 @@ mod once;
 mod open_slots;
 mod record;
 mod recovery;
+mod replacing;
 mod row;
 mod service;
 mod spool;

@@ -82,7 +82,7 @@ mod window;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
-mod simulated_disk;
+pub(crate) mod simulated_disk;
 #[cfg(test)]
 mod tests;
 
