@@ -10,18 +10,20 @@ use std::time::Duration;
 use domain::{Clock, error_chain};
 use ingest::{Database, DatabaseError};
 use metrics::{describe_gauge, gauge};
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 const INTERVAL: Duration = Duration::from_secs(60);
+/// After a run that failed; twice as long after the next, up to the interval.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// A run that takes longer is given up with its connection; whatever it was doing is rolled back.
 const RUN_TIMEOUT: Duration = Duration::from_secs(300);
 /// "mindweup" in ASCII: the advisory lock of whoever leads.
 const LEADER: i64 = 0x6d69_6e64_7765_7570;
 
-/// Runs once a minute.
+/// Runs once a minute, and sooner after a failure.
 pub(crate) struct Upkeep {
     pub(crate) database: Database,
     pub(crate) clock: Arc<dyn Clock>,
@@ -55,39 +57,40 @@ impl Upkeep {
 
     /// Runs until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut succeeded = self.clock.monotonic();
-        let mut failing = false;
+        let (mut pause, mut backoff) = (Duration::ZERO, FIRST_BACKOFF);
         loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = stop.cancelled() => return,
-            }
             let ended = tokio::select! {
-                ended = timeout(RUN_TIMEOUT, self.once()) => ended.unwrap_or(Err(UpkeepError::Slow)),
+                ended = self.after(pause) => ended,
                 () = stop.cancelled() => return,
             };
             let now = self.clock.monotonic();
             match ended {
                 Ok(()) => {
                     succeeded = now;
-                    failing = false;
-                }
-                Err(error) if failing => {
-                    tracing::debug!(error = error_chain(&error), "upkeep still fails");
+                    (pause, backoff) = (INTERVAL, FIRST_BACKOFF);
                 }
                 Err(error) => {
-                    failing = true;
-                    tracing::warn!(
-                        error = error_chain(&error),
-                        "the database's upkeep failed; trying again every minute"
-                    );
+                    let error = error_chain(&error);
+                    if backoff == FIRST_BACKOFF {
+                        tracing::warn!(error, "the database's upkeep failed; it is tried again");
+                    } else {
+                        tracing::debug!(error, "upkeep still fails");
+                    }
+                    pause = backoff.mul_f64(rand::random_range(0.5..1.0));
+                    backoff = (backoff * 2).min(INTERVAL);
                 }
             }
             let lag = now.saturating_sub(succeeded);
             gauge!("mindweave_upkeep_lag_seconds").set(lag.as_secs_f64());
         }
+    }
+
+    async fn after(&self, pause: Duration) -> Result<(), UpkeepError> {
+        tokio::time::sleep(pause).await;
+        timeout(RUN_TIMEOUT, self.once())
+            .await
+            .unwrap_or(Err(UpkeepError::Slow))
     }
 
     /// One run, over a connection of its own: the lock is the session's and ends with it.

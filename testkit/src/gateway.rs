@@ -144,6 +144,9 @@ impl Builder {
     }
 }
 
+/// How much of a gateway's log a failed test shows.
+const LOG_LINES_SHOWN: usize = 200;
+
 /// What the gateway is known by upstream, in tests.
 pub const UPSTREAM_KEY: &str = "sk-ant-api03-upstream-secret";
 
@@ -262,5 +265,18 @@ impl Gateway {
     /// Kills it, as a crash would, and waits for the end.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+}
+
+/// Of a test that fails, the reader wants to know what the gateway said.
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            let newest = lines.len().saturating_sub(LOG_LINES_SHOWN);
+            eprintln!("the end of the gateway's log:");
+            lines.iter().skip(newest).for_each(|line| eprintln!("  {line}"));
+        }
     }
 }
