@@ -47,6 +47,9 @@ pub(crate) enum Command {
     AdminKey(AdminKey),
     /// Show what was used and what it cost, from the stored events
     Usage(Usage),
+    /// Look at what waits on disk for the database
+    #[command(subcommand)]
+    Spool(Spool),
     /// Read the configuration as `serve` would, and report every fault at once
     CheckConfig,
     /// Run the Claude API simulator alone
@@ -106,6 +109,18 @@ pub(crate) enum AdminKey {
         /// Its id, as `list` shows it
         id: uuid::Uuid,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Spool {
+    /// Show what is on disk, and how much of it is not yet in the database
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read all of it, and say what isn't as it was written
+    Verify,
 }
 
 #[derive(Debug, Args)]

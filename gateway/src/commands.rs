@@ -5,6 +5,7 @@ mod check_config;
 mod migrate;
 mod serve;
 mod simulator;
+mod spool;
 mod up;
 mod usage;
 
@@ -45,6 +46,8 @@ pub(crate) enum CommandError {
         what: &'static str,
         source: std::io::Error,
     },
+    #[error(transparent)]
+    Spool(#[from] ingest::SpoolFault),
     #[error(transparent)]
     Unstored(#[from] ingest::Unstored),
     #[error(
@@ -95,6 +98,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Migrate(words) => migrate::run(&common, words).await,
         Command::AdminKey(words) => admin_key::run(&common, words).await,
         Command::Usage(words) => usage::run(&common, &words).await,
+        Command::Spool(words) => spool::run(&common, words).await,
         Command::CheckConfig => check_config::run(&common),
         Command::Simulator(words) => simulator::run(&words).await,
     }

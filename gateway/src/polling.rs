@@ -73,6 +73,8 @@ struct Object {
     id: String,
     kind: String,
     api_key_id: ApiKeyId,
+    /// Whether it is gone, if the upstream says so, and not just out of sight for a while.
+    is_old: bool,
 }
 
 impl Polling {
@@ -105,12 +107,17 @@ impl Polling {
             return Ok(()); // another gateway is at it
         }
         for object in open_objects(&client).await? {
-            let key = load_key(&client, object.api_key_id, &self.targets).await?;
-            // Without its key's row nobody knows any more who answers for it.
-            let Some(key) = key.filter(|key| key.kind == KeyKind::Live) else {
-                settle(&client, &object).await?;
+            let Some(key) = load_key(&client, object.api_key_id, &self.targets).await? else {
+                // Without its key's row nobody knows any more who answers for it.
+                if !has_key(&client, &object).await? {
+                    settle(&client, &object).await?;
+                }
                 continue;
             };
+            if key.kind == KeyKind::Test {
+                settle(&client, &object).await?;
+                continue;
+            }
             match self.look(&client, &object, Arc::new(key)).await? {
                 Ok(true) => settle(&client, &object).await?,
                 Ok(false) => {}
@@ -139,7 +146,7 @@ impl Polling {
             Err(error) => return Ok(Err(error)),
         };
         let state = match seen {
-            Seen { status: 404, .. } => return Ok(Ok(true)),
+            Seen { status: 404, .. } => return Ok(Ok(object.is_old)),
             Seen { status: 200, body } => serde_json::from_slice::<State>(&body).ok(),
             Seen { .. } => None,
         };
@@ -153,7 +160,9 @@ impl Polling {
         if state.processing_status.as_deref() != Some("ended") {
             return Ok(Ok(false));
         }
-        let succeeded = state.request_counts.unwrap_or_default().succeeded;
+        let Some(RequestCounts { succeeded }) = state.request_counts else {
+            return Ok(Ok(false));
+        };
         let query = "SELECT count(*) FROM ingest_dedupe WHERE source = $1";
         let stored: i64 = client.query_one(query, &[&object.id]).await?.try_get(0)?;
         if stored >= succeeded {
@@ -177,22 +186,30 @@ impl Object {
     }
 }
 
-/// Results are there for 29 days.
+/// Results are there for 29 days; sessions may go on for much longer.
 async fn open_objects(client: &Client) -> Result<Vec<Object>, PollError> {
     let query = "UPDATE upstream_objects SET polled_at = now() WHERE id IN (
             SELECT id FROM upstream_objects
-            WHERE settled_at IS NULL AND kind IN ('batches', 'sessions', 'dreams') AND created_at > now() - interval '29 days'
+            WHERE settled_at IS NULL AND kind IN ('batches', 'sessions', 'dreams')
+                AND created_at > now() - CASE kind WHEN 'batches' THEN interval '29 days' ELSE interval '400 days' END
             ORDER BY polled_at NULLS FIRST LIMIT $1)
-        RETURNING id, kind, api_key_id";
+        RETURNING id, kind, api_key_id, created_at < now() - interval '1 day'";
     let rows = client.query(query, &[&MOST]).await?;
     let object = |row: &tokio_postgres::Row| -> Result<Object, tokio_postgres::Error> {
         Ok(Object {
             id: row.try_get(0)?,
             kind: row.try_get(1)?,
             api_key_id: ApiKeyId(row.try_get(2)?),
+            is_old: row.try_get(3)?,
         })
     };
     Ok(rows.iter().map(object).collect::<Result<_, _>>()?)
+}
+
+async fn has_key(client: &Client, object: &Object) -> Result<bool, PollError> {
+    let query = "SELECT EXISTS (SELECT FROM api_keys WHERE id = $1)";
+    let row = client.query_one(query, &[&object.api_key_id.0]).await?;
+    Ok(row.try_get(0)?)
 }
 
 async fn settle(client: &Client, object: &Object) -> Result<(), PollError> {

@@ -8,13 +8,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::spool::{Group, SpoolError, Stream};
+use crate::spool::{Allocator, Group, Spare, SpoolError, Stream};
 
 /// What a stream's writer says of itself.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// The last event that is stored, or set aside as a dead letter.
     stored: AtomicU64,
+    /// The last event that this process may have stored, whatever became of it, or that was there before it.
+    attempted: AtomicU64,
     /// When the oldest event that isn't was admitted, in microseconds since 1970; 0 if there is none.
     oldest_unstored: AtomicI64,
 }
@@ -26,6 +28,14 @@ impl Progress {
 
     pub(crate) fn stored(&self) -> u64 {
         self.stored.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn attempt(&self, seq: u64) {
+        self.attempted.fetch_max(seq, Ordering::Relaxed);
+    }
+
+    pub(crate) fn attempted(&self) -> u64 {
+        self.attempted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_oldest_unstored(&self, unix_micros: i64) {
@@ -63,10 +73,12 @@ pub(crate) struct Appending {
 impl Appending {
     pub(crate) fn new(stream: Stream) -> Self {
         let inherited = stream.next_seq() - 1;
+        let progress = Arc::<Progress>::default();
+        progress.attempt(inherited);
         Self {
             stream,
             durable: watch::Sender::new(inherited),
-            progress: Arc::default(),
+            progress,
             drained: VecDeque::new(),
             inherited,
         }
@@ -85,12 +97,26 @@ impl Appending {
         self.stream.id()
     }
 
-    /// The last event before the two newest segments: what was written shortly before the end is behind it.
-    pub(crate) fn before_recent(&self) -> u64 {
+    /// All of it was appended by this process.
+    pub(crate) fn of_this_process(self) -> Self {
+        Self {
+            inherited: 0,
+            progress: Arc::default(),
+            ..self
+        }
+    }
+
+    /// The last event.
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.stream.next_seq() - 1
+    }
+
+    /// The last event before all of the newest segments, by their first events, that `is_recent` is true of.
+    pub(crate) fn before(&self, is_recent: impl Fn(u64) -> bool) -> u64 {
         let segments = self.stream.segments();
-        let recent = segments.len().saturating_sub(2);
-        let first = segments.get(recent).map(|segment| segment.first_seq);
-        first.map_or(self.inherited, |first| first - 1)
+        let recent = segments.iter().rev().map(|segment| segment.first_seq);
+        let oldest = recent.take_while(|first_seq| is_recent(*first_seq)).last();
+        oldest.map_or(self.last_seq(), |first_seq| first_seq - 1)
     }
 
     /// Appends a group and lets the writer know.
@@ -104,6 +130,16 @@ impl Appending {
         self.stream.ensure_room(bytes)
     }
 
+    /// Who can make the next segment, if one is wanted for so much room.
+    pub(crate) fn wanted(&self, bytes: u64) -> Option<Allocator> {
+        let is_wanted = self.stream.wants_room(bytes);
+        is_wanted.then(|| self.stream.allocator())
+    }
+
+    pub(crate) fn add_spare(&mut self, spare: Spare) {
+        self.stream.add_spare(spare);
+    }
+
     pub(crate) fn room(&self) -> u64 {
         self.stream.room()
     }
@@ -114,8 +150,12 @@ impl Appending {
 
     /// Events that are on disk and not in the database.
     pub(crate) fn unstored(&self) -> u64 {
-        let last = self.stream.next_seq() - 1;
-        last.saturating_sub(self.progress.stored())
+        self.last_seq().saturating_sub(self.progress.stored())
+    }
+
+    /// Segments that were left early because a write or a sync failed.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.stream.poisoned()
     }
 
     pub(crate) fn oldest_unstored(&self) -> Option<i64> {

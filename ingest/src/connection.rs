@@ -21,6 +21,8 @@ use crate::row::COPY_STATEMENT;
 const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a COPY sends in one step.
 const SLICE_BYTES: usize = 256 << 10;
+/// The year 9999.
+const LATEST_UNIX_MICROS: i64 = 253_370_764_800_000_000;
 /// What ends on the server what was given up here: a transaction whose COMMIT never came keeps its locks until
 /// the server gives it up too.
 const SESSION: &str = "SET statement_timeout = 0; SET lock_timeout = '20s'; \
@@ -33,6 +35,9 @@ pub(crate) enum StoreError {
     Connect(#[from] DatabaseError),
     #[error("the database refused a statement")]
     Statement(#[from] tokio_postgres::Error),
+    /// What fails only here is no row's fault.
+    #[error("the transaction could not be committed")]
+    Commit(#[source] tokio_postgres::Error),
     #[error("the cursor moved under the transaction")]
     Moved,
     #[error("no answer from the database within {} s", STEP_TIMEOUT.as_secs())]
@@ -153,7 +158,7 @@ impl Connection {
             copy_all(&transaction, &statements, &fresh).await?;
         }
         advance(&transaction, &self.advance, stream, before, after).await?;
-        step(transaction.commit()).await?;
+        commit(transaction).await?;
         Ok(unpriced)
     }
 
@@ -168,21 +173,24 @@ impl Connection {
         let transaction = step(self.client.transaction()).await?;
         let statement =
             "INSERT INTO ingest_dead_letters (stream, seq, request_id, time, reason, payload)
-            VALUES ($1, $2, $3, to_timestamp($4::bigint / 1000000.0), $5, $6)";
+            VALUES ($1, $2, $3, to_timestamp($4::bigint / 1000000.0), $5, $6) ON CONFLICT DO NOTHING";
+        let reason = letter.reason.replace('\0', "\u{fffd}");
+        // Within what PostgreSQL can say of time.
+        let unix_micros = letter.unix_micros.clamp(0, LATEST_UNIX_MICROS);
         step(transaction.execute(
             statement,
             &[
                 &stream,
                 &signed(after),
                 &letter.request_id,
-                &letter.unix_micros,
-                &letter.reason,
+                &unix_micros,
+                &reason,
                 &letter.payload,
             ],
         ))
         .await?;
         advance(&transaction, &self.advance, stream, before, after).await?;
-        step(transaction.commit()).await
+        commit(transaction).await
     }
 }
 
@@ -197,6 +205,18 @@ async fn advance(
     let (from, to) = (signed(before.seq), signed(after));
     let moved = step(transaction.execute(statement, &[&stream, &from, &to, &before.epoch])).await?;
     moved_once(moved)
+}
+
+async fn commit(transaction: Transaction<'_>) -> Result<(), StoreError> {
+    step(transaction.commit())
+        .await
+        .map_err(|error| match error {
+            StoreError::Statement(error) => StoreError::Commit(error),
+            error @ (StoreError::Connect(_)
+            | StoreError::Commit(_)
+            | StoreError::Moved
+            | StoreError::Silent) => error,
+        })
 }
 
 fn moved_once(rows: u64) -> Result<(), StoreError> {

@@ -118,12 +118,13 @@ impl Flusher {
         while let Err(error) = self.streams.append(&mut gathered.group) {
             self.report(&error, failing);
             failing = true;
-            self.capacity.set_room(0);
             if self.give_up.load(Ordering::Relaxed) {
                 return false;
             }
-            std::thread::sleep(PAUSE_AFTER_FAILURE);
             self.keep_house(self.clock.monotonic());
+            // Whatever room there is: as long as it fails, nobody shall count on it.
+            self.capacity.set_room(0);
+            std::thread::sleep(PAUSE_AFTER_FAILURE);
         }
         if failing {
             tracing::info!("the spool takes usage events again");

@@ -17,6 +17,7 @@
 //! - **A request thread never waits.** Handing over an event is one bounded, lock-free send; that it is durable comes as a
 //!   wake-up.
 
+mod allocating;
 mod appending;
 mod batch;
 mod capacity;
@@ -24,6 +25,7 @@ mod connection;
 mod database;
 mod field;
 mod flusher;
+mod inspection;
 mod lane;
 mod mcp_row;
 mod metrics;
@@ -32,6 +34,7 @@ mod once;
 mod open_slots;
 mod record;
 mod recovery;
+mod replacing;
 mod row;
 mod service;
 mod spool;
@@ -41,6 +44,7 @@ mod writer;
 
 pub use batch::Batch;
 pub use database::{Database, DatabaseError};
+pub use inspection::{StreamOnDisk, inspect_spool};
 pub use lane::{Lane, Slot, Ticket};
 pub use open_slots::Opening;
 pub use row::{COPY_STATEMENT, encode};

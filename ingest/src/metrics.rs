@@ -131,6 +131,7 @@ pub(crate) struct SpoolMetrics {
     append_seconds: Histogram,
     bytes: Gauge,
     events: Gauge,
+    given_up: Gauge,
     lag: Gauge,
 }
 
@@ -161,6 +162,10 @@ impl SpoolMetrics {
             "Usage events that are on disk and not in the database"
         );
         describe_gauge!(
+            "mindweave_spool_given_up_segments",
+            "Files of the spool that were left because a write or a sync failed: look at the disk"
+        );
+        describe_gauge!(
             "mindweave_spool_lag_seconds",
             "Age of the oldest usage event that is on disk and not in the database"
         );
@@ -170,6 +175,7 @@ impl SpoolMetrics {
             append_seconds: histogram!("mindweave_spool_append_seconds"),
             bytes: gauge!("mindweave_spool_bytes"),
             events: gauge!("mindweave_spool_events"),
+            given_up: gauge!("mindweave_spool_given_up_segments"),
             lag: gauge!("mindweave_spool_lag_seconds"),
         }
     }
@@ -191,6 +197,7 @@ impl SpoolMetrics {
     pub(crate) fn show(&self, streams: &Streams, now: Timestamp) {
         self.bytes.set(float(streams.bytes_on_disk()));
         self.events.set(float(streams.unstored()));
+        self.given_up.set(float(streams.given_up()));
         let age = streams
             .oldest_unstored()
             .map_or(0, |oldest| now.unix_micros.saturating_sub(oldest).max(0));

@@ -8,7 +8,7 @@
 //! organization, project, user, key, model.
 
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use domain::{
@@ -17,6 +17,7 @@ use domain::{
 };
 use memmap2::MmapMut;
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use uuid::Uuid;
 
 const SLOT_BYTES: usize = 256;
@@ -76,7 +77,12 @@ impl OpenSlots {
             .create(true)
             .truncate(true)
             .open(path)?;
-        fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
+        match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+            Err(Errno::OPNOTSUPP) => {
+                std::io::copy(&mut std::io::repeat(0).take(bytes), &mut &file)?;
+            }
+            done => done?,
+        }
         #[expect(unsafe_code, reason = "there is no safe way to map a file")]
         // SAFETY: nobody else writes to the file or shortens it: the folder is locked, and it was created just now.
         let map = unsafe { MmapMut::map_mut(&file) }?;

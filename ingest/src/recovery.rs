@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::open_slots;
 use crate::record;
+use crate::replacing;
 use crate::streams::{SpoolStartError, Streams};
 
 /// The file of a lane's open requests.
@@ -33,8 +34,10 @@ pub(crate) fn interrupted(
         })?;
         open.extend(found.into_iter().map(|event| (event.request_id.0, event)));
     }
-    if !open.is_empty() {
-        let known = streams.each_recent(|payload| {
+    // Whatever has an event has had it since.
+    let since = open.values().map(|event| event.time.unix_micros).min();
+    if let Some(since) = since {
+        let known = streams.each_since(since, |payload| {
             if let Some(id) = record::request_id(payload) {
                 open.remove(&id);
             }
@@ -55,7 +58,11 @@ pub(crate) fn remove_files(root: &Path) -> Result<(), SpoolStartError> {
             source,
         })?;
     }
-    Ok(())
+    replacing::sync(root).map_err(|source| SpoolStartError::Io {
+        action: "sync",
+        path: root.to_owned(),
+        source,
+    })
 }
 
 /// Of however many lanes the earlier process had.

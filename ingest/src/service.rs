@@ -1,5 +1,6 @@
 //! The event's way put together: lanes, the flusher thread, the spool, the writers.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,9 +9,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use domain::{Clock, Prices};
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::appending::Feed;
 use crate::capacity::Capacity;
 use crate::database::Database;
 use crate::flusher::{Flushed, Flusher};
@@ -22,6 +25,8 @@ use crate::recovery;
 use crate::spool::Group;
 use crate::streams::{SpoolOptions, SpoolStartError, Streams};
 use crate::writer::{Shared, Writer};
+
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// How events are gathered and stored.
 #[derive(Debug, Clone)]
@@ -87,7 +92,7 @@ impl Ingest {
         recover(root, &mut streams)?;
 
         let capacity = Arc::new(Capacity::new(options.max_pending_events));
-        if let Err(error) = streams.keep_house(clock.monotonic(), 0) {
+        if let Err(error) = streams.make_first_room() {
             // Nothing is admitted until there is room; what is there can be stored meanwhile.
             SpoolMetrics::failed(&error);
             tracing::error!(error = %domain::error_chain(&error), "the spool has no room");
@@ -121,7 +126,7 @@ impl Ingest {
         };
         let flusher = std::thread::Builder::new()
             .name("flusher".to_owned())
-            .spawn(|| flusher.run())
+            .spawn(|| or_abort(|| flusher.run()))
             .map_err(|source| SpoolStartError::Io {
                 action: "start a thread for",
                 path: root.clone(),
@@ -129,7 +134,7 @@ impl Ingest {
             })?;
         let writers = TaskTracker::new();
         for feed in feeds {
-            writers.spawn(Writer::new(shared.clone(), feed).run());
+            writers.spawn(keep_writing(shared.clone(), feed));
         }
         let ingest = Self {
             capacity,
@@ -187,6 +192,27 @@ impl Ingest {
     }
 }
 
+/// Without the flusher every answer would wait for ever, after its money is spent. What it has is on disk, or has its trace
+/// there: the next process accounts for it.
+fn or_abort<T>(run: impl FnOnce() -> T) -> T {
+    std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        tracing::error!("the flusher has panicked; the gateway ends, and loses nothing by it");
+        std::process::abort()
+    })
+}
+
+/// A writer that panics begins anew: what it hasn't stored is on disk.
+async fn keep_writing(shared: Shared, feed: Feed) {
+    loop {
+        let writer = Writer::new(shared.clone(), feed.clone()).run();
+        if AssertUnwindSafe(writer).catch_unwind().await.is_ok() {
+            return;
+        }
+        tracing::error!(stream = %feed.stream, "a writer has panicked, and begins anew");
+        tokio::time::sleep(PAUSE_AFTER_PANIC).await;
+    }
+}
+
 /// Requests that an earlier process had not brought to an end become events, before anything else does.
 fn recover(root: &Path, streams: &mut Streams) -> Result<(), SpoolStartError> {
     let interrupted = recovery::interrupted(root, streams)?;
@@ -220,8 +246,9 @@ fn make_lanes(options: &Options, capacity: &Arc<Capacity>) -> Result<Lanes, Spoo
     recovery::remove_files(root)?;
     let metrics = LaneMetrics::register();
     let (bell, ringing) = crossbeam_channel::bounded(1);
-    // As many as there may be requests in all, in equal parts.
-    let slots = options.max_pending_events.div_ceil(options.lanes.max(1));
+    // As many as there may be requests in all, in parts that need not be equal.
+    let share = options.max_pending_events.div_ceil(options.lanes.max(1));
+    let slots = (2 * share).min(options.max_pending_events);
     let slots = u32::try_from(slots).unwrap_or(u32::MAX);
     let (mut lanes, mut ends, mut paths) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..options.lanes {

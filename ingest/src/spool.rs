@@ -82,19 +82,20 @@ mod window;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
-mod simulated_disk;
+pub(crate) mod simulated_disk;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "the flusher doesn't write to it yet")]
 pub(crate) use {
     allocator::Allocator,
     disk::Disk,
     error::SpoolError,
     group::Group,
     os_disk::OsDisk,
-    reader::{Frame, Reader},
+    reader::Reader,
     spare::Spare,
-    stream::{Appended, Durability, Removed, SegmentInfo, Stream, StreamOptions},
-    verify::{Damage, Report, verify},
+    stream::{Durability, Stream, StreamOptions},
+    verify::verify,
 };
+#[cfg(test)]
+use {stream::Appended, verify::Report};

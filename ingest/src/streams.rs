@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,10 @@ use rustix::io::Errno;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::allocating::Allocating;
 use crate::appending::{Appending, Feed};
 use crate::capacity::EVENT_BYTES;
+use crate::replacing::{self, Replacing};
 use crate::spool::{Disk, Durability, Group, OsDisk, Reader, SpoolError, Stream, StreamOptions};
 
 /// Where and how events wait on disk.
@@ -81,7 +84,10 @@ pub(crate) struct Streams {
     /// Of another number of writers, or of another gateway: drained, and never appended to.
     orphans: Vec<Appending>,
     turn: usize,
+    allocating: Allocating,
     replacements: crossbeam_channel::Receiver<Replace>,
+    /// Those that have failed and are to be tried again.
+    unreplaced: Vec<Replace>,
     _lock: Lock,
 }
 
@@ -89,12 +95,23 @@ pub(crate) struct Streams {
 #[derive(Debug)]
 pub(crate) struct Replace {
     pub(crate) stream: Uuid,
+    /// What is behind it goes along: what is before is stored, or for whoever wrote it.
+    pub(crate) behind: u64,
     pub(crate) feed: oneshot::Sender<Feed>,
 }
 
 impl Streams {
     /// Opens what there is, and makes as many streams as there are to be appended to.
     pub(crate) fn open(
+        options: &SpoolOptions,
+        count: usize,
+        replacements: crossbeam_channel::Receiver<Replace>,
+    ) -> Result<Self, SpoolStartError> {
+        Self::open_on(Arc::new(OsDisk), options, count, replacements)
+    }
+
+    fn open_on(
+        disk: Arc<dyn Disk>,
         options: &SpoolOptions,
         count: usize,
         replacements: crossbeam_channel::Receiver<Replace>,
@@ -116,7 +133,7 @@ impl Streams {
             },
             ..StreamOptions::default()
         };
-        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        replacing::finish(root)?;
         let mut ids = Stream::list(&*disk, root).map_err(SpoolStartError::fault)?;
         ids.sort_unstable();
         let mut streams = Vec::new();
@@ -139,7 +156,13 @@ impl Streams {
             current: streams,
             orphans,
             turn: 0,
+            allocating: Allocating::start().map_err(|source| SpoolStartError::Io {
+                action: "start a thread for",
+                path: root.clone(),
+                source,
+            })?,
             replacements,
+            unreplaced: Vec::new(),
             _lock: lock,
         })
     }
@@ -155,11 +178,12 @@ impl Streams {
 
     /// Appends a group to the next stream.
     pub(crate) fn append(&mut self, group: &mut Group) -> Result<(), SpoolError> {
-        self.turn = (self.turn + 1) % self.current.len().max(1);
-        match self.current.get_mut(self.turn) {
-            Some(stream) => stream.append(group),
-            None => Ok(()),
+        // A group that fails may be on disk all the same: it has to be repeated under the same numbers, in the same stream.
+        if let Some(stream) = self.current.get_mut(self.turn) {
+            stream.append(group)?;
         }
+        self.turn = (self.turn + 1) % self.current.len().max(1);
+        Ok(())
     }
 
     /// What can be appended without asking the disk for anything.
@@ -180,6 +204,11 @@ impl Streams {
         all.map(Appending::unstored).sum()
     }
 
+    /// Segments that were left early because a write or a sync failed.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.current.iter().map(Appending::given_up).sum()
+    }
+
     /// When the oldest of them was admitted, in microseconds since 1970.
     pub(crate) fn oldest_unstored(&self) -> Option<i64> {
         let all = self.current.iter().chain(&self.orphans);
@@ -195,28 +224,68 @@ impl Streams {
     /// `under_way` bytes. The first thing that fails is the error; the rest is done all the same.
     pub(crate) fn keep_house(&mut self, now: Duration, under_way: u64) -> Result<(), SpoolError> {
         let mut done = Ok(());
-        while let Ok(replace) = self.replacements.try_recv() {
+        let again = std::mem::take(&mut self.unreplaced);
+        let asked: Vec<_> = again
+            .into_iter()
+            .chain(self.replacements.try_iter())
+            .collect();
+        for replace in asked {
             done = done.and(self.replace(replace));
         }
         for stream in self.current.iter_mut().chain(&mut self.orphans) {
             done = done.and(stream.retire(now, self.keep));
         }
-        let each = under_way / self.current.len().max(1) as u64 + ROOM_AHEAD * EVENT_BYTES;
+        while let Some((id, made)) = self.allocating.next() {
+            let stream = self.current.iter_mut().find(|stream| stream.id() == id);
+            match (stream, made) {
+                (Some(stream), Ok(spare)) => stream.add_spare(spare),
+                // What was made for a stream that is no more is swept up at the next start.
+                (None, Ok(_)) => {}
+                (_, Err(error)) => done = done.and(Err(error)),
+            }
+        }
         for index in 0..self.current.len() {
-            done = done.and(self.make_room(index, each));
+            done = done.and(self.make_room(index, self.of_each(under_way)));
         }
         done
     }
 
+    /// The room that a stream shall have.
+    fn of_each(&self, under_way: u64) -> u64 {
+        under_way / self.current.len().max(1) as u64 + ROOM_AHEAD * EVENT_BYTES
+    }
+
+    /// Has the next segment made, if it is wanted and fits.
     fn make_room(&mut self, index: usize, bytes: u64) -> Result<(), SpoolError> {
-        let more = self.options.segment_bytes + bytes;
+        let wanted = |streams: &Self| {
+            let stream = streams.current.get(index)?;
+            Some((stream.id(), stream.wanted(bytes)?))
+        };
+        let Some((stream, allocator)) = wanted(self) else {
+            return Ok(());
+        };
+        let under_way = self.allocating.under_way() as u64 + 1;
+        let more = self.options.segment_bytes * under_way;
         self.make_way_for(more)?;
-        let fits = self.bytes_on_disk() + more <= self.max_bytes;
-        match self.current.get_mut(index) {
-            Some(stream) if fits => stream.ensure_room(bytes),
-            // What is allocated already is all there is.
-            Some(_) | None => Ok(()),
+        // Without it, what is allocated already is all there is.
+        if self.bytes_on_disk() + more <= self.max_bytes {
+            self.allocating.order(stream, allocator);
         }
+        Ok(())
+    }
+
+    /// Makes the first room at once.
+    pub(crate) fn make_first_room(&mut self) -> Result<(), SpoolError> {
+        let bytes = self.of_each(0);
+        for index in 0..self.current.len() {
+            let more = self.options.segment_bytes + bytes;
+            self.make_way_for(more)?;
+            let fits = self.bytes_on_disk() + more <= self.max_bytes;
+            if let Some(stream) = self.current.get_mut(index).filter(|_| fits) {
+                stream.ensure_room(bytes)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes stored segments as long as the bound leaves no room for so much.
@@ -236,72 +305,77 @@ impl Streams {
     /// Goes on in a new stream. What this process has appended to the old one goes with it; what was there before stays, for
     /// whoever wrote it.
     fn replace(&mut self, replace: Replace) -> Result<(), SpoolError> {
-        let Some(index) = self
+        let index = self
             .current
             .iter()
-            .position(|old| old.id() == replace.stream)
-        else {
+            .position(|old| old.id() == replace.stream);
+        let Some(index) = index else {
             self.orphans.retain(|orphan| orphan.id() != replace.stream);
-            return self.set_aside(replace.stream);
+            // Its writer ends with it.
+            return self.replacing().set_aside(replace.stream);
         };
-        let fresh = Stream::create(
-            Arc::clone(&self.disk),
-            &self.root,
-            Uuid::now_v7(),
-            self.options,
-        )?;
-        let mut fresh = Appending::new(fresh);
-        if let Some(old) = self.current.get(index) {
-            let feed = old.feed();
-            let last = *feed.durable.borrow();
-            let disk = Arc::clone(&self.disk);
-            let mut reader = Reader::behind(disk, &self.root, feed.stream, feed.inherited)?;
-            let mut group = Group::new();
-            while let Some(frame) = reader.next(last)? {
-                group.push(frame.payload)?;
-                if group.frame_bytes() > 1 << 20 {
-                    fresh.append(&mut group)?;
-                    group.clear();
+        let last = self.current.get(index).map_or(0, Appending::last_seq);
+        match self
+            .replacing()
+            .replace(replace.stream, replace.behind..last)
+        {
+            Ok(stream) => {
+                let fresh = Appending::new(stream).of_this_process();
+                let feed = fresh.feed();
+                if let Some(old) = self.current.get_mut(index) {
+                    *old = fresh;
                 }
+                // The writer may have been stopped.
+                drop(replace.feed.send(feed));
+                Ok(())
             }
-            fresh.append(&mut group)?;
+            Err(error) => {
+                self.unreplaced.push(replace);
+                Err(error)
+            }
         }
-        let feed = fresh.feed();
-        if let Some(old) = self.current.get_mut(index) {
-            *old = fresh;
-        }
-        // The writer may have been stopped.
-        drop(replace.feed.send(feed));
-        self.set_aside(replace.stream)
     }
 
-    fn set_aside(&self, stream: Uuid) -> Result<(), SpoolError> {
-        let from = self.root.join(stream.to_string());
-        let to = self.root.join(format!("refused-{stream}"));
-        tracing::error!(folder = %to.display(), "a stream of usage events is set aside");
-        self.disk
-            .rename(&from, &to)
-            .and_then(|()| self.disk.sync_folder(&self.root))
-            .map_err(|source| SpoolError::Io {
-                action: "rename",
-                path: from,
-                source,
-            })
+    fn replacing(&self) -> Replacing<'_> {
+        Replacing {
+            disk: &self.disk,
+            root: &self.root,
+            options: self.options,
+        }
     }
 
-    /// The payloads at the ends of all streams, newest segments only: what may have been written last.
-    pub(crate) fn each_recent(&self, mut see: impl FnMut(&[u8])) -> Result<(), SpoolError> {
+    /// The payloads of all that may have been written since a moment, in microseconds since 1970.
+    pub(crate) fn each_since(
+        &self,
+        unix_micros: i64,
+        mut see: impl FnMut(&[u8]),
+    ) -> Result<(), SpoolError> {
         for stream in self.current.iter().chain(&self.orphans) {
-            let feed = stream.feed();
-            let last = *feed.durable.borrow();
-            let disk = Arc::clone(&self.disk);
-            let mut reader = Reader::behind(disk, &self.root, feed.stream, stream.before_recent())?;
+            let (id, last) = (stream.id(), stream.last_seq());
+            let behind = stream.before(|first_seq| {
+                let path = self.root.join(format!("{id}/{first_seq:020}.seg"));
+                written_since(&path, unix_micros)
+            });
+            let mut reader = Reader::behind(Arc::clone(&self.disk), &self.root, id, behind)?;
             while let Some(frame) = reader.next(last)? {
                 see(frame.payload);
             }
         }
         Ok(())
     }
+}
+
+/// Clocks may differ by so much between a write and what is told of its time.
+const CLOCK_SLACK: Duration = Duration::from_secs(60);
+
+/// If nobody knows, it may have been.
+fn written_since(path: &Path, unix_micros: i64) -> bool {
+    let since = Duration::from_micros(unix_micros.max(0).unsigned_abs());
+    let modified = std::fs::metadata(path).and_then(|file| file.modified());
+    modified.is_ok_and(|at| {
+        let age = at.duration_since(std::time::SystemTime::UNIX_EPOCH);
+        age.is_ok_and(|at| at + CLOCK_SLACK >= since)
+    })
 }
 
 impl SpoolStartError {
@@ -334,7 +408,9 @@ impl Lock {
                 source,
             }
         };
-        std::fs::create_dir_all(root).map_err(io("create", root))?;
+        let mut folder = std::fs::DirBuilder::new();
+        let created = folder.recursive(true).mode(0o700).create(root);
+        created.map_err(io("create", root))?;
         let path = root.join("lock");
         let opened = OpenOptions::new()
             .read(true)
@@ -369,5 +445,70 @@ impl Drop for Lock {
     /// Closing the file would not do: a child that is just being started has a copy of it.
     fn drop(&mut self) {
         let _unlocked = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::spool::simulated_disk::{Operation, SimulatedDisk};
+
+    fn options(folder: &tempfile::TempDir) -> SpoolOptions {
+        SpoolOptions {
+            dir: folder.path().join("spool"),
+            survives_power_loss: true,
+            max_bytes: Some(64 << 20),
+            keep: Duration::from_secs(60),
+        }
+    }
+
+    fn open(disk: &SimulatedDisk, options: &SpoolOptions) -> Streams {
+        let (_, replacements) = crossbeam_channel::unbounded();
+        Streams::open_on(Arc::new(disk.clone()), options, 2, replacements).unwrap()
+    }
+
+    fn payloads(streams: &Streams) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        for stream in &streams.current {
+            let disk = streams.disk();
+            let mut reader = Reader::behind(disk, &streams.root, stream.id(), 0).unwrap();
+            while let Some(frame) = reader.next(stream.last_seq()).unwrap() {
+                found.push(frame.payload.to_vec());
+            }
+        }
+        found
+    }
+
+    /// Wherever a group was tried in vain, it is found once after it succeeded and the process began anew.
+    #[test]
+    fn a_group_that_failed_in_a_stream_is_repeated_there() {
+        let faults = [Operation::Sync, Operation::Write];
+        for (first, second) in (0..4).flat_map(|first| (0..8).map(move |second| (first, second))) {
+            let (disk, folder) = (SimulatedDisk::new(7), tempfile::tempdir().unwrap());
+            let options = options(&folder);
+            std::fs::create_dir_all(&options.dir).unwrap();
+            disk.create_folder(folder.path()).unwrap();
+            disk.create_folder(&options.dir).unwrap();
+            let mut streams = open(&disk, &options);
+            let mut expected = BTreeSet::new();
+            for number in 0..6_u8 {
+                let mut group = Group::new();
+                group.push(&[number; 100]).unwrap();
+                expected.insert(vec![number; 100]);
+                if number == 2 {
+                    disk.fail(faults[first as usize % 2], first);
+                    disk.fail(Operation::Sync, second);
+                }
+                // As the flusher does: again, until it succeeds.
+                while streams.append(&mut group).is_err() {}
+            }
+            drop(streams);
+            disk.clear_faults();
+            let found = payloads(&open(&disk, &options));
+            assert_eq!(found.len(), expected.len(), "{first}, {second}");
+            assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);
+        }
     }
 }

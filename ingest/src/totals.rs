@@ -63,7 +63,7 @@ struct Counted {
     web_search_requests: u64,
     active_ms: u64,
     billed: Picodollars,
-    /// By the API's own figure.
+    /// The book can't price it: its cost is the API's own figure, if there is one.
     is_listed: bool,
 }
 
@@ -162,7 +162,8 @@ impl Counted {
                 return;
             }
             self.billed += cost.amount;
-            self.is_listed = cost.basis == Basis::Listed;
+            // The API's own figure may follow later than the counters.
+            self.is_listed = matches!(cost.basis, Basis::Listed | Basis::Unpriced(_));
             news.push(UsageEvent {
                 request_id: if is_first {
                     event.request_id
@@ -264,7 +265,6 @@ impl Counted {
         });
         let is_open = match cost.basis {
             Basis::Unpriced(_) => true,
-            // It may follow later than the counters.
             Basis::NoUsage => self.is_listed,
             Basis::Listed | Basis::Priced(_) | Basis::Free(_) => false,
         };

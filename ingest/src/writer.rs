@@ -22,7 +22,7 @@ use crate::appending::Feed;
 use crate::batch::Batch;
 use crate::connection::{Connection, Cursor, DeadLetter, StoreError};
 use crate::database::Database;
-use crate::metrics::WriterMetrics;
+use crate::metrics::{SpoolMetrics, WriterMetrics};
 use crate::record;
 use crate::spool::{Disk, Reader, SpoolError};
 use crate::streams::Replace;
@@ -31,6 +31,9 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// How often it is tried once it shall stop: a connection that had been lost before is found out by the first.
 const LAST_ATTEMPTS: u32 = 5;
+/// More than so many dead letters without a stored event between them are no accident.
+const LETTERS_IN_A_ROW: u32 = 10;
+const PAUSE_BETWEEN_LETTERS: Duration = Duration::from_secs(1);
 /// A batch of so many bytes is large enough.
 const BATCH_BYTES: usize = 16 << 20;
 
@@ -61,6 +64,10 @@ pub(crate) struct Writer {
     epoch: Option<i64>,
     /// How far the database said that it had stored the stream, before it was lost sight of.
     confirmed: Option<u64>,
+    /// An event that the database has refused once, alone.
+    suspect: Option<u64>,
+    /// Dead letters since the last event that was stored.
+    letters: u32,
 }
 
 /// A connection, and where the stream stands by it.
@@ -77,9 +84,11 @@ enum WriterError {
     #[error("the spool can't be read")]
     Spool(#[from] SpoolError),
     #[error(
-        "the database has {found} events of the stream as stored, and the spool has only {there}: it is an older copy, or has lost some"
+        "the database has {found} events of the stream as stored, and of that the spool had only {there}: it is an older copy, or has lost some"
     )]
     Ahead { found: u64, there: u64 },
+    #[error("the database refuses an event: {0}")]
+    Refused(String),
     #[error("another process has taken the stream over")]
     Fenced,
 }
@@ -99,6 +108,8 @@ impl Writer {
             session: None,
             epoch: None,
             confirmed: None,
+            suspect: None,
+            letters: 0,
         }
     }
 
@@ -204,6 +215,7 @@ impl Writer {
         };
         let (rows, started) = (batch.len(), self.shared.clock.monotonic());
         let after = session.cursor.seq + rows as u64;
+        self.feed.progress.attempt(after);
         let stored = session
             .connection
             .store(
@@ -222,6 +234,7 @@ impl Writer {
                 let took = self.shared.clock.monotonic().saturating_sub(started);
                 self.shared.metrics.stored(rows, took);
                 self.most_rows = (self.most_rows * 2).min(self.shared.batch_rows);
+                self.letters = 0;
                 if *self.feed.durable.borrow() == after {
                     self.feed.progress.set_oldest_unstored(0);
                 }
@@ -239,6 +252,12 @@ impl Writer {
         self.read_again()?;
         if rows > 1 {
             return Ok(());
+        }
+        // Once more, after a pause and over a new connection: what passes is no fault of the row.
+        let seq = self.session.as_ref().map(|session| session.cursor.seq);
+        if self.suspect != seq {
+            self.suspect = seq;
+            return Err(WriterError::Refused(error_chain(error)));
         }
         self.set_aside(&error_chain(error)).await
     }
@@ -274,6 +293,7 @@ impl Writer {
             request_id = %letter.request_id, %stream, seq = after, reason,
             "a usage event can't be stored and is kept in ingest_dead_letters"
         );
+        self.feed.progress.attempt(after);
         let letter_stored = session
             .connection
             .set_aside(&letter, stream, session.cursor, after);
@@ -282,6 +302,13 @@ impl Writer {
         session.reader = reader;
         self.feed.progress.set_stored(after);
         self.shared.metrics.dead_lettered();
+        self.letters += 1;
+        if self.letters > LETTERS_IN_A_ROW {
+            tracing::error!(
+                "the database refuses one usage event after the other: its schema may have changed"
+            );
+            tokio::time::sleep(PAUSE_BETWEEN_LETTERS).await;
+        }
         Ok(())
     }
 
@@ -300,7 +327,8 @@ impl Writer {
             _ => connection.take_over(stream).await?,
         };
         self.epoch = Some(cursor.epoch);
-        let there = *self.feed.durable.borrow();
+        // What this process has appended and not tried to store can't be there.
+        let there = self.feed.progress.attempted();
         if cursor.seq > there {
             return Err(WriterError::Ahead {
                 found: cursor.seq,
@@ -324,6 +352,7 @@ impl Writer {
                     "usage events are neither in the database nor on disk any more"
                 );
                 self.shared.metrics.missing(oldest - 1 - cursor.seq);
+                self.feed.progress.attempt(oldest - 1);
                 connection.skip_to(stream, cursor, oldest - 1).await?;
                 cursor.seq = oldest - 1;
                 shared.reader(stream, cursor.seq)?
@@ -343,6 +372,7 @@ impl Writer {
         let (sender, feed) = oneshot::channel();
         let replace = Replace {
             stream: self.feed.stream,
+            behind: self.feed.inherited.max(self.feed.progress.stored()),
             feed: sender,
         };
         self.session = None;
@@ -352,7 +382,7 @@ impl Writer {
         match feed.await {
             Ok(feed) => {
                 self.feed = feed;
-                (self.epoch, self.confirmed) = (None, None);
+                (self.epoch, self.confirmed, self.suspect) = (None, None, None);
                 true
             }
             Err(_) => false,
@@ -363,8 +393,15 @@ impl Writer {
         if let Some(session) = &self.session {
             self.confirmed = Some(session.cursor.seq);
         }
-        if matches!(error, WriterError::Store(_)) {
-            self.shared.metrics.database_is_up(false);
+        match error {
+            WriterError::Store(StoreError::Silent) => {
+                // Too much for its time, perhaps.
+                self.most_rows = (self.most_rows / 2).max(1);
+                self.shared.metrics.database_is_up(false);
+            }
+            WriterError::Store(_) => self.shared.metrics.database_is_up(false),
+            WriterError::Spool(error) => SpoolMetrics::failed(error),
+            WriterError::Refused(_) | WriterError::Ahead { .. } | WriterError::Fenced => {}
         }
         let (chain, waiting) = (error_chain(error), self.waiting());
         if failing {

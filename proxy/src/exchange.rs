@@ -295,11 +295,15 @@ impl Exchange {
         self.worker.clock.monotonic().saturating_sub(self.arrived)
     }
 
-    /// Whether the answer shall be read on if the caller leaves: only figures are worth it.
+    /// Whether the answer shall be read on if the caller leaves: for its figures, where that is wanted, and always for the id of
+    /// what it makes, since nobody would know of that otherwise.
     pub(crate) fn is_to_be_drained(&self) -> bool {
         let Some(admission) = self.admission.as_ref().filter(|_| !self.settled) else {
             return false;
         };
+        if self.creates.is_some() {
+            return true;
+        }
         let wanted = admission.key.on_client_disconnect;
         let wanted = wanted.unwrap_or(self.worker.options.on_client_disconnect);
         wanted == OnClientDisconnect::Drain && self.endpoint == Some(Endpoint::Messages)

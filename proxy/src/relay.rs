@@ -140,9 +140,11 @@ impl Flow {
 
     /// Whether the last frame was the last that matters.
     fn is_at_end(&self) -> bool {
-        // With a content-length nobody polls behind the last frame; of a stream, the caller may not wait
-        // for more than its last event.
-        self.upstream.is_end_stream() || self.exchange.is_answer_complete()
+        // With a content-length nobody polls behind the last byte of it, though HTTP/2 may end the stream in a frame of its own;
+        // of a stream, the caller may not wait for more than its last event.
+        self.upstream.is_end_stream()
+            || self.upstream.size_hint().exact() == Some(0)
+            || self.exchange.is_answer_complete()
     }
 
     /// Reads on after the caller has left, up to the limit.

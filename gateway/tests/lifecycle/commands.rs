@@ -6,4 +6,5 @@ mod migrate;
 mod pricing;
 mod refusals;
 mod simulator;
+mod spool;
 mod usage;

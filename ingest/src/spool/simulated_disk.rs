@@ -22,7 +22,7 @@ use super::disk::{Access, Disk, DiskFile, Entry};
 
 /// What can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     Allocate,
     Write,
     Sync,
@@ -33,7 +33,7 @@ pub(super) enum Operation {
 
 /// A disk; clones are the same disk.
 #[derive(Debug, Clone)]
-pub(super) struct SimulatedDisk(Arc<Mutex<State>>);
+pub(crate) struct SimulatedDisk(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -54,7 +54,7 @@ struct Fault {
 }
 
 impl SimulatedDisk {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(State {
             names: Names::default(),
             files: Vec::new(),
@@ -67,7 +67,7 @@ impl SimulatedDisk {
     }
 
     /// Lets one operation of a kind fail, after `skip` of them succeeded.
-    pub(super) fn fail(&self, operation: Operation, skip: u32) {
+    pub(crate) fn fail(&self, operation: Operation, skip: u32) {
         self.state().faults.push(Fault { operation, skip });
     }
 
@@ -77,7 +77,7 @@ impl SimulatedDisk {
         state.stop_at = state.changes + operations;
     }
 
-    pub(super) fn clear_faults(&self) {
+    pub(crate) fn clear_faults(&self) {
         self.state().faults.clear();
     }
 

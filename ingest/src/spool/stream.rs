@@ -107,6 +107,7 @@ impl Stream {
     }
 
     /// The sequence of the oldest frame on disk; [`Self::next_seq`] if there is none.
+    #[cfg(test)]
     pub(crate) fn oldest_seq(&self) -> u64 {
         self.segments
             .front()

@@ -89,7 +89,11 @@ async fn twenty_cuts_at_random_moments_lose_and_double_nothing() {
     load.answers(300).await;
     let requests = load.stop().await;
     stage.stored_once(&requests).await;
-    let hits = stage.gateway.log().matches("they wait in the spool").count();
+    let hits = stage
+        .gateway
+        .log()
+        .matches("they wait in the spool")
+        .count();
     println!(
         "{CUTS} cuts, {hits} batches hit, {} requests",
         requests.len()

@@ -51,6 +51,15 @@ async fn a_full_spool_refuses_before_the_upstream_is_called() {
         requests.extend(good);
         check_refusal(&refused);
     }
+    // Together they were too many; one by one there may be room for some more.
+    loop {
+        let answer = client.ask().await;
+        if answer.status != StatusCode::OK {
+            check_refusal(&answer);
+            break;
+        }
+        requests.insert(answered(&answer));
+    }
     assert_eq!(stage.upstream_requests(), requests.len());
     assert!(requests.len() > 500, "{} fit into 4 MiB", requests.len());
     let ready = stage.gateway.operator().get("/readyz").await;

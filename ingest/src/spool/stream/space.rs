@@ -4,6 +4,7 @@ use super::super::SpoolError;
 use super::super::allocator::Allocator;
 use super::super::disk::Blocks;
 use super::super::error::IoContext;
+#[cfg(test)]
 use super::super::frame;
 use super::super::header::HEADER_BYTES;
 use super::super::spare::Spare;
@@ -15,6 +16,7 @@ const SMALLEST_SEGMENT_BYTES: u64 = HEADER_BYTES + 512;
 
 impl Stream {
     /// What a payload takes on disk.
+    #[cfg(test)]
     pub(crate) fn frame_bytes(payload_bytes: usize) -> u64 {
         frame::frame_bytes(payload_bytes)
     }
@@ -29,11 +31,16 @@ impl Stream {
 
     /// Allocates until there is that much room and one spare segment.
     pub(crate) fn ensure_room(&mut self, bytes: u64) -> Result<(), SpoolError> {
-        while self.spares.is_empty() || self.room() < bytes {
+        while self.wants_room(bytes) {
             let spare = self.allocator().allocate()?;
             self.spares.push_back(spare);
         }
         Ok(())
+    }
+
+    /// Whether [`Self::ensure_room`] would allocate anything.
+    pub(crate) fn wants_room(&self, bytes: u64) -> bool {
+        self.spares.is_empty() || self.room() < bytes
     }
 
     /// Does the allocating of [`Self::ensure_room`], on any thread.
