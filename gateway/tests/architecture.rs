@@ -23,6 +23,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &["domain", "ingest", "migrations", "proxy", "simulator"],
     ),
     ("ingest", &["domain"]),
+    ("load-tests", &["ingest", "migrations", "testkit"]),
     ("migrations", &[]),
     ("proxy", &["domain", "ingest"]),
     ("simulator", &["domain"]),
@@ -31,12 +32,12 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// Libraries with a home: the crates that may use them.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    ("clap", &["gateway"]),
-    ("hyper", &["proxy", "simulator", "testkit"]),
+    ("clap", &["gateway", "load-tests"]),
+    ("hyper", &["load-tests", "proxy", "simulator", "testkit"]),
     ("hyper-util", &["proxy", "simulator", "testkit"]),
     (
         "tokio-postgres",
-        &["gateway", "ingest", "migrations", "testkit"],
+        &["gateway", "ingest", "load-tests", "migrations", "testkit"],
     ),
 ];
 

@@ -161,7 +161,8 @@ impl Writer {
 
     /// Waits for something to store, and for more of it to come along. Answers false at the end of the stream.
     async fn wait(&mut self) -> bool {
-        let (interval, full) = (self.shared.batch_interval, self.shared.batch_rows as u64);
+        // While a row is looked for that the database refuses, a batch is full earlier.
+        let (interval, full) = (self.shared.batch_interval, self.most_rows as u64);
         let Some(session) = &self.session else {
             // What the database says of the stream has to be known first; an old one may have to be read again.
             return true;

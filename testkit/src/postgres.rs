@@ -171,7 +171,10 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        run(tool("dropdb", &self.maintenance).args(["--force", self.name()]));
+        // A server of its own goes as a whole, and may be down.
+        if self.server.is_none() {
+            run(tool("dropdb", &self.maintenance).args(["--force", self.name()]));
+        }
     }
 }
 

@@ -1,0 +1,101 @@
+//! Whole-process load and fault runs: the real binary, a real PostgreSQL, and what may happen to either.
+//!
+//! Each scenario is bounded in count and time, talks to loopback alone, ends only processes that it started, and prints
+//! what it did, what it saw, and a verdict; the exit code is 0 if everything held. `--short` takes seconds.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what can't be done is a failed run, which `main` says"
+)]
+
+mod audit;
+mod callers;
+mod database;
+mod disk_full;
+mod figures;
+mod kills;
+mod latency;
+mod memory;
+mod outage;
+mod plan;
+mod poison;
+mod report;
+mod site;
+mod tmpfs;
+mod upstream;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::task::JoinSet;
+
+use crate::plan::Plan;
+use crate::report::Report;
+
+/// Load and fault runs of MindWeave Gateway.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+    #[command(flatten)]
+    plan: plan::Arguments,
+}
+
+#[derive(Debug, Clone, Copy, clap::Subcommand)]
+enum Scenario {
+    /// kill -9 of the gateway at random moments under load
+    Kills,
+    /// PostgreSQL killed, cut off, failed over, restored
+    Database,
+    /// An outage of the database, and how fast it is made up for
+    Outage,
+    /// The disk of the spool is filled up by something else
+    DiskFull,
+    /// Rows that PostgreSQL refuses among good ones
+    Poison,
+    /// The gateway's memory at full rate, the database down half of the time
+    Memory,
+    /// Throughput and latency as ratios to the bare upstream
+    Latency,
+}
+
+impl Scenario {
+    async fn run(self, plan: Plan, report: Report) -> Report {
+        match self {
+            Self::Kills => kills::run(&plan, report).await,
+            Self::Database => database::run(&plan, report).await,
+            Self::Outage => outage::run(&plan, report).await,
+            Self::DiskFull => disk_full::run(&plan, report).await,
+            Self::Poison => poison::run(&plan, report).await,
+            Self::Memory => memory::run(&plan, report).await,
+            Self::Latency => Box::pin(latency::run(&plan, report)).await,
+        }
+    }
+}
+
+/// No run takes longer, whatever hangs.
+const LONGEST: Duration = Duration::from_mins(30);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let plan = match cli.plan.check() {
+        Ok(plan) => plan,
+        Err(complaint) => return Report::failed(complaint),
+    };
+    if matches!(cli.scenario, Scenario::DiskFull)
+        && let Some(done) = tmpfs::in_a_namespace_of_its_own()
+    {
+        return done;
+    }
+    let mut running = JoinSet::new();
+    running.spawn(cli.scenario.run(plan, Report::begin()));
+    match tokio::time::timeout(LONGEST, running.join_next()).await {
+        Ok(Some(Ok(report))) => report.verdict(),
+        Ok(Some(Err(panic))) => Report::failed(panic),
+        Ok(None) | Err(_) => Report::failed(format!("not done within {LONGEST:?}")),
+    }
+}

@@ -1,0 +1,56 @@
+//! The short form of every scenario. The gateway's program is the one that `cargo nextest run --workspace` has built beside
+//! this one's.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a helper that fails is a failed test, and says why"
+)]
+
+use std::process::Command;
+
+fn check(scenario: &str) {
+    let output = Command::new(env!("CARGO_BIN_EXE_load-tests"))
+        .args([scenario, "--short"])
+        .output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    println!("{said}");
+    assert!(output.status.success(), "{said}\n{complaint}");
+}
+
+#[test]
+fn kills_lose_and_double_nothing() {
+    check("kills");
+}
+
+#[test]
+fn whatever_happens_to_the_database_loses_and_doubles_nothing() {
+    check("database");
+}
+
+#[test]
+fn an_outage_goes_unnoticed_and_is_made_up_for_in_order() {
+    check("outage");
+}
+
+#[test]
+fn a_full_disk_refuses_before_money_is_spent() {
+    check("disk-full");
+}
+
+#[test]
+fn rows_that_are_refused_are_set_aside_and_the_others_stored() {
+    check("poison");
+}
+
+#[test]
+fn memory_does_not_grow() {
+    check("memory");
+}
+
+#[test]
+fn every_request_of_a_measurement_is_answered() {
+    check("latency");
+}
