@@ -269,14 +269,15 @@ impl Gateway {
 }
 
 /// Of a test that fails, the reader wants to know what the gateway said.
+#[expect(clippy::print_stderr, reason = "the test runner shows it")]
 impl Drop for Gateway {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             let lines: Vec<_> = log.lines().collect();
-            let newest = lines.len().saturating_sub(LOG_LINES_SHOWN);
-            eprintln!("the end of the gateway's log:");
-            lines.iter().skip(newest).for_each(|line| eprintln!("  {line}"));
+            let older = lines.len().saturating_sub(LOG_LINES_SHOWN);
+            let newest = lines.get(older..).unwrap_or_default().join("\n");
+            eprintln!("the end of the gateway's log:\n{newest}");
         }
     }
 }
