@@ -41,6 +41,10 @@ id!(
     McpServerId
 );
 id!(
+    /// `policies.id`.
+    PolicyId
+);
+id!(
     /// The gateway's own id of one request: a UUIDv7, `usage_events.request_id`, and the value of the
     /// header `x-mindweave-request-id`.
     RequestId

@@ -21,7 +21,7 @@ pub use event::{
     BatchItem, CreatedObject, EventStatus, EventType, McpCall, McpStatus, Outcome, Repeatable,
     RunningTotal, UsageEvent, UsageQuality,
 };
-pub use id::{ApiKeyId, McpServerId, OrgId, ProjectId, RequestId, UserId};
+pub use id::{ApiKeyId, McpServerId, OrgId, PolicyId, ProjectId, RequestId, UserId};
 pub use key::{KeyHash, KeyKind};
 pub use money::{Cents, Picodollars};
 pub use object::{ObjectKind, ObjectPath};

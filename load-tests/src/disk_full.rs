@@ -15,7 +15,7 @@ use crate::tmpfs::Tmpfs;
 use crate::upstream::Pace;
 
 const CALLERS: u32 = 8;
-const DISK_MEBIBYTES: u32 = 32;
+const DISK_MEBIBYTES: u32 = 96;
 
 pub(crate) async fn run(plan: &Plan, mut report: Report) -> Report {
     let rounds: u32 = plan.pick(1, 5);

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::report::print;
 
 /// In the environment of a run that has its namespace.
-const INSIDE: &str = "MINDWEAVE_LOAD_TESTS_NAMESPACE";
+const INSIDE: &str = "LOAD_TESTS_NAMESPACE";
 
 /// Runs this program once more in a namespace of its own, unless it has one; what came of it.
 pub(crate) fn in_a_namespace_of_its_own() -> Option<ExitCode> {

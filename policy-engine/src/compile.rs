@@ -1,0 +1,1 @@
+//! Policies turned from JSON into rules that decide.
