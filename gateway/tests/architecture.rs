@@ -25,6 +25,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ingest", &["domain"]),
     ("load-tests", &["ingest", "migrations", "testkit"]),
     ("migrations", &[]),
+    ("policy-engine", &["domain"]),
     ("proxy", &["domain", "ingest"]),
     ("simulator", &["domain"]),
     ("testkit", &["domain", "migrations", "simulator"]),
@@ -32,7 +33,10 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// Libraries with a home: the crates that may use them.
 const LIBRARIES: &[(&str, &[&str])] = &[
+    ("cel", &["policy-engine"]),
     ("clap", &["gateway", "load-tests"]),
+    ("globset", &["policy-engine"]),
+    ("governor", &["policy-engine"]),
     ("hyper", &["load-tests", "proxy", "simulator", "testkit"]),
     ("hyper-util", &["proxy", "simulator", "testkit"]),
     (
@@ -42,7 +46,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that know no clock, no socket, no runtime.
-const PURE: &[&str] = &["domain"];
+const PURE: &[&str] = &["domain", "policy-engine"];
 const IMPURE: &[&str] = &["tokio", "hyper", "tokio-postgres", "socket2", "rustls"];
 
 /// Normal dependencies of each crate of the workspace.
