@@ -1,0 +1,191 @@
+//! One organization's budgets: what was settled, what is held, what to expect.
+//!
+//! Guarantees: a request holds its estimate on all budgets that apply or on none, in one step that nothing comes between; a hold is
+//! given back exactly once, on whatever path it ends; what was settled counts in every budget that is there, and in every one
+//! that appears later in the same window. Everything is behind one lock, which is held for some table look-ups.
+
+mod amounts;
+mod counter;
+mod estimate;
+mod expected;
+mod hold;
+mod ledger;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use domain::{Picodollars, Timestamp};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+pub use amounts::Amounts;
+pub(crate) use hold::Hold;
+
+use crate::budget::{Account, Budget, BudgetId, Holder, People};
+use crate::limit::Window;
+use counter::Counter;
+use state::State;
+
+/// One organization's.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    state: Mutex<State>,
+}
+
+/// A request, as far as budgets look at it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) holder: Holder,
+    pub(crate) model: &'a str,
+    pub(crate) body_bytes: u64,
+    pub(crate) max_tokens: u64,
+    /// Whether it makes a model work. Others count as requests only.
+    pub(crate) works: bool,
+    pub(crate) at: Timestamp,
+}
+
+/// What a request used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Used<'a> {
+    pub(crate) holder: Holder,
+    /// The model that answered.
+    pub(crate) model: &'a str,
+    /// When it was admitted.
+    pub(crate) at: Timestamp,
+    pub(crate) amounts: Amounts,
+    /// The size of its body, if it was answered well: estimates learn from it.
+    pub(crate) learn_from: Option<u64>,
+}
+
+/// Part of a hold.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    account: Account,
+    index: i32,
+    amount: u64,
+}
+
+type AllHeld = SmallVec<[Held; 6]>;
+
+/// A budget and its numbers at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) spent: u64,
+    pub(crate) held: u64,
+    /// What the request would take.
+    pub(crate) estimate: u64,
+    /// When the window is over.
+    pub(crate) resets_at: Timestamp,
+}
+
+/// Told of each budget on the way.
+pub(crate) trait Watch {
+    fn budget(&mut self, budget: &Budget, standing: &Standing);
+}
+
+/// Why nothing is held.
+#[derive(Debug)]
+pub(crate) enum Unheld<'a> {
+    /// A hard limit would be passed.
+    Exceeded(&'a Budget, Standing),
+    /// A limit of cost, and the model has no price.
+    Unpriced(&'a Budget),
+}
+
+impl Book {
+    /// Holds what a request will probably use. `price` gives the cost of input and output, if the model has a price.
+    pub(crate) fn hold<'a>(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        budgets: impl Iterator<Item = &'a Budget>,
+        people: &People,
+        price: impl FnOnce(u64, u64) -> Option<Picodollars>,
+        watch: &mut impl Watch,
+    ) -> Result<Hold, Unheld<'a>> {
+        let mut held = AllHeld::new();
+        let ended = self
+            .lock()
+            .try_hold(ask, budgets, people, price, watch, &mut held);
+        // Made first: what it holds is given back if that didn't go well to the end.
+        let hold = Hold::new(Arc::clone(self), held);
+        ended.map(|()| hold)
+    }
+
+    /// Adds what was used, where nothing was held for it.
+    pub(crate) fn settle<'a>(
+        &self,
+        used: &Used<'_>,
+        budgets: impl Iterator<Item = &'a Budget>,
+        people: &People,
+    ) {
+        self.lock().settle(used, budgets, people);
+    }
+
+    /// Adds what was used, and gives back what was held for it.
+    fn exchange<'a>(
+        &self,
+        held: &AllHeld,
+        used: &Used<'_>,
+        budgets: impl Iterator<Item = &'a Budget>,
+        people: &People,
+    ) {
+        let mut state = self.lock();
+        state.settle(used, budgets, people);
+        state.release(held);
+    }
+
+    /// Adds what was settled before this process began; counters are looked up again where they can be.
+    pub(crate) fn add_settled<'a>(
+        &self,
+        settled: impl Iterator<Item = (Holder, &'a str, (Window, i32), Amounts)>,
+    ) {
+        let mut state = self.lock();
+        for (holder, model, window, amounts) in settled {
+            let owner = (holder.project_id, holder.user_id);
+            state
+                .ledger
+                .add_to(holder.key_id, owner, model, window, &amounts);
+        }
+        state.counters.values_mut().for_each(Counter::outdate);
+    }
+
+    /// What a counter says, if there is one.
+    pub(crate) fn standing(&self, account: &Account) -> Option<(u64, u64)> {
+        let state = self.lock();
+        let counter = state.counters.get(account)?;
+        Some((counter.spent(), counter.held()))
+    }
+
+    /// Forgets what can be made again or isn't needed any more. `windows` has those of all budgets that there are.
+    pub(crate) fn sweep(&self, now: Timestamp, windows: &FxHashMap<BudgetId, Window>) {
+        let mut state = self.lock();
+        state.ledger.sweep(now);
+        state.counters.retain(|account, counter| {
+            let Some(window) = windows.get(&account.budget) else {
+                return false;
+            };
+            let is_over = counter.index() < window.index(now);
+            // What was spent in a minute is known to the counter alone.
+            !(is_over || counter.is_idle() && *window != Window::Minute)
+        });
+    }
+
+    /// Accounts of keys, and counters.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.ledger.len(), state.counters.len())
+    }
+
+    fn release(&self, held: &AllHeld) {
+        if !held.is_empty() {
+            self.lock().release(held);
+        }
+    }
+
+    /// Whoever panicked with the lock left numbers that are right one by one.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

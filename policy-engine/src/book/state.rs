@@ -1,0 +1,174 @@
+//! What a book's lock protects.
+
+use domain::{ApiKeyId, Picodollars};
+use rustc_hash::FxHashMap;
+
+use super::counter::Counter;
+use super::estimate::Estimates;
+use super::expected::Expected;
+use super::ledger::{self, Ledger};
+use super::{AllHeld, Ask, Held, Standing, Unheld, Used, Watch};
+use crate::budget::{Account, Budget, Holder, People};
+use crate::limit::{Scope, UsageAction, Window};
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) ledger: Ledger,
+    pub(super) counters: FxHashMap<Account, Counter>,
+    estimates: Estimates,
+}
+
+impl State {
+    /// Holds on one budget after the other, up to the first that refuses.
+    pub(super) fn try_hold<'a>(
+        &mut self,
+        ask: &Ask<'_>,
+        budgets: impl Iterator<Item = &'a Budget>,
+        people: &People,
+        price: impl FnOnce(u64, u64) -> Option<Picodollars>,
+        watch: &mut impl Watch,
+        held: &mut AllHeld,
+    ) -> Result<(), Unheld<'a>> {
+        let mut expected = Expected::new(ask, &self.estimates, price);
+        for budget in budgets {
+            if !budget.whose.counts(&ask.holder, people, ask.model) {
+                continue;
+            }
+            let Some(amount) = expected.amount(budget.limit.metric) else {
+                if budget.allow_unpriced || budget.action != UsageAction::HardLimit {
+                    continue;
+                }
+                return Err(Unheld::Unpriced(budget));
+            };
+            let (account, index, standing) = self.look(ask, budget, people, amount);
+            watch.budget(budget, &standing);
+            let taken = standing.spent.saturating_add(standing.held);
+            let is_hard = budget.action == UsageAction::HardLimit;
+            if is_hard && amount > 0 && taken.saturating_add(amount) > budget.limit.most {
+                return Err(Unheld::Exceeded(budget, standing));
+            }
+            if let Some(counter) = self.counters.get_mut(&account) {
+                counter.hold(amount);
+            }
+            held.push(Held {
+                account,
+                index,
+                amount,
+            });
+        }
+        Ok(())
+    }
+
+    /// A budget's counter, brought to the window of the request.
+    fn look(
+        &mut self,
+        ask: &Ask<'_>,
+        budget: &Budget,
+        people: &People,
+        estimate: u64,
+    ) -> (Account, i32, Standing) {
+        let account = budget.account(&ask.holder, ask.model);
+        let window = budget.limit.window;
+        let asked = window.index(ask.at);
+        let known = self.counters.get(&account);
+        let counter = if known.is_none_or(Counter::is_stale) {
+            let index = known.map_or(asked, |counter| counter.index().max(asked));
+            let spent = self.spent(budget, &account, &ask.holder, people, index);
+            let counter = self.counters.entry(account);
+            let counter = counter.or_insert_with(|| Counter::new(index, spent));
+            counter.advance(index);
+            if counter.is_stale() && window != Window::Minute {
+                counter.renew(spent);
+            }
+            counter
+        } else {
+            self.counters.entry(account).or_default()
+        };
+        counter.advance(asked);
+        // A clock that went back leaves the request in the window that is running.
+        let index = counter.index();
+        let standing = Standing {
+            spent: counter.spent(),
+            held: counter.held(),
+            estimate,
+            resets_at: window.start(index.saturating_add(1)),
+        };
+        (account, index, standing)
+    }
+
+    /// What a counter has to begin with.
+    fn spent(
+        &self,
+        budget: &Budget,
+        account: &Account,
+        holder: &Holder,
+        people: &People,
+        index: i32,
+    ) -> u64 {
+        let of_key = |key_id: ApiKeyId, entry: &ledger::Account| {
+            let holder = Holder {
+                org_id: holder.org_id,
+                project_id: entry.project_id,
+                user_id: entry.user_id,
+                key_id,
+            };
+            let counted = entry.used(budget.limit.window, index).filter(|(model, _)| {
+                budget.account(&holder, model) == *account
+                    && budget.whose.counts(&holder, people, model)
+            });
+            counted
+                .map(|(_, amounts)| amounts.of(budget.limit.metric))
+                .fold(0, u64::saturating_add)
+        };
+        if budget.per.scope == Scope::Key {
+            let entry = self.ledger.get(holder.key_id);
+            return entry.map_or(0, |entry| of_key(holder.key_id, entry));
+        }
+        let accounts = self.ledger.accounts();
+        accounts
+            .map(|(key_id, entry)| of_key(key_id, entry))
+            .fold(0, u64::saturating_add)
+    }
+
+    /// Adds what was used to the ledger, and to the counters that there are.
+    pub(super) fn settle<'a>(
+        &mut self,
+        used: &Used<'_>,
+        budgets: impl Iterator<Item = &'a Budget>,
+        people: &People,
+    ) {
+        let holder = &used.holder;
+        let owner = (holder.project_id, holder.user_id);
+        self.ledger
+            .add(holder.key_id, owner, used.model, used.at, &used.amounts);
+        for budget in budgets {
+            if !budget.whose.counts(holder, people, used.model) {
+                continue;
+            }
+            // One that isn't there is made from the ledger when it is asked for.
+            if let Some(counter) = self.counters.get_mut(&budget.account(holder, used.model)) {
+                let index = budget.limit.window.index(used.at);
+                counter.spend(index, used.amounts.of(budget.limit.metric));
+            }
+        }
+        if let Some(body_bytes) = used.learn_from {
+            let tokens = (used.amounts.input_tokens, used.amounts.output_tokens);
+            self.estimates
+                .learn(holder.key_id, used.model, body_bytes, tokens);
+        }
+    }
+
+    /// Gives back what was held.
+    pub(super) fn release(&mut self, held: &AllHeld) {
+        for Held {
+            account,
+            index,
+            amount,
+        } in held
+        {
+            if let Some(counter) = self.counters.get_mut(account) {
+                counter.release(*index, *amount);
+            }
+        }
+    }
+}

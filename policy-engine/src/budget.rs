@@ -1,0 +1,116 @@
+//! A limit bound to what it is about: whose requests it counts, under which name.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::Arc;
+
+use domain::{ApiKeyId, OrgId, PolicyId, ProjectId, UserId, model};
+use uuid::Uuid;
+
+use crate::facts::Role;
+use crate::limit::{Limit, Per, Scope, UsageAction};
+
+/// One limit in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    /// The same as long as it counts the same: a changed amount doesn't change it.
+    pub(crate) id: BudgetId,
+    pub(crate) origin: Origin,
+    pub(crate) limit: Limit,
+    pub(crate) per: Per,
+    pub(crate) action: UsageAction,
+    pub(crate) warn_at_percent: Option<u8>,
+    pub(crate) allow_unpriced: bool,
+    /// Whose requests count.
+    pub(crate) whose: Arc<dyn Whose>,
+}
+
+/// Tells budgets apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct BudgetId(pub(crate) u64);
+
+/// Where a limit comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// `subscriptions.limits`
+    Subscription,
+    /// `projects.quotas`
+    Quota,
+    /// A policy: its id and name.
+    Policy(PolicyId, Arc<str>),
+}
+
+/// A key, as far as budgets tell keys apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder {
+    pub(crate) org_id: OrgId,
+    pub(crate) project_id: ProjectId,
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) key_id: ApiKeyId,
+}
+
+/// Says whose requests a budget counts, and of which models.
+pub(crate) trait Whose: std::fmt::Debug + Send + Sync {
+    /// Whether a key's requests for a model count.
+    fn counts(&self, holder: &Holder, people: &People, model: &str) -> bool;
+}
+
+/// What is known of an organization's people and projects.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct People {
+    pub(crate) roles: BTreeMap<UserId, Role>,
+    pub(crate) projects: BTreeMap<ProjectId, Arc<str>>,
+}
+
+impl People {
+    pub(crate) fn role(&self, user_id: Option<UserId>) -> Option<Role> {
+        self.roles.get(&user_id?).copied()
+    }
+
+    pub(crate) fn slug(&self, project_id: ProjectId) -> &str {
+        self.projects.get(&project_id).map_or("", AsRef::as_ref)
+    }
+}
+
+/// One counter of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Account {
+    pub(crate) budget: BudgetId,
+    pub(crate) holder: Uuid,
+    /// 0 where models aren't kept apart.
+    pub(crate) model: u64,
+}
+
+impl Budget {
+    /// The counter that a request of a key for a model is counted by.
+    pub(crate) fn account(&self, holder: &Holder, model: &str) -> Account {
+        let of = match self.per.scope {
+            Scope::Organization => holder.org_id.0,
+            Scope::Project => holder.project_id.0,
+            Scope::User => holder.user_id.map_or(Uuid::nil(), |user| user.0),
+            Scope::Key => holder.key_id.0,
+        };
+        Account {
+            budget: self.id,
+            holder: of,
+            model: if self.per.model { model_hash(model) } else { 0 },
+        }
+    }
+}
+
+impl BudgetId {
+    /// From all that makes a budget count what it counts.
+    pub(crate) fn of(parts: impl std::hash::Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        parts.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// A model, dated or not.
+pub(crate) fn model_hash(name: &str) -> u64 {
+    use std::hash::BuildHasher as _;
+    rustc_hash::FxBuildHasher
+        .hash_one(model::undated(name))
+        .max(1)
+}

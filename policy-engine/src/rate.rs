@@ -1,0 +1,191 @@
+//! Requests per minute: a bucket that holds a minute's worth and is refilled evenly (GCRA).
+//!
+//! Buckets are kept apart from rules: as long as a rate stays what it is, no reload fills them.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use governor::clock::{Clock as _, ReasonablyRealtime};
+use governor::middleware::StateInformationMiddleware;
+use governor::nanos::Nanos;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::budget::{Account, BudgetId};
+
+type Limiter =
+    RateLimiter<Account, DashMapStateStore<Account>, Monotonic, StateInformationMiddleware>;
+
+/// The clock that buckets are refilled by.
+#[derive(Debug, Clone)]
+struct Monotonic(Arc<dyn domain::Clock>);
+
+impl governor::clock::Clock for Monotonic {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        let nanos = self.0.monotonic().as_nanos();
+        Nanos::new(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+impl ReasonablyRealtime for Monotonic {}
+
+/// The buckets of all rates.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    clock: Monotonic,
+    buckets: DashMap<(BudgetId, u64), Buckets>,
+}
+
+/// The buckets of one rate: one for each account.
+#[derive(Debug, Clone)]
+pub(crate) struct Buckets {
+    /// None: of nothing nothing can be taken.
+    limiter: Option<Arc<Limiter>>,
+    clock: Monotonic,
+}
+
+/// What a bucket says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// There was one, and so many are left.
+    One { left: u32 },
+    /// There is one after so long.
+    None { wait: Duration },
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Rates {
+    pub(crate) fn new(clock: Arc<dyn domain::Clock>) -> Self {
+        Self {
+            clock: Monotonic(clock),
+            buckets: DashMap::new(),
+        }
+    }
+
+    /// The buckets of a rate of so many a minute; the same ones for the same rate.
+    pub(crate) fn buckets(&self, id: BudgetId, per_minute: u64) -> Buckets {
+        let made = self.buckets.entry((id, per_minute)).or_insert_with(|| {
+            let most = u32::try_from(per_minute).unwrap_or(u32::MAX);
+            let limiter = NonZeroU32::new(most).map(|most| {
+                let quota = Quota::per_minute(most);
+                let limiter = RateLimiter::dashmap_with_clock(quota, self.clock.clone());
+                Arc::new(limiter.with_middleware())
+            });
+            let clock = self.clock.clone();
+            Buckets { limiter, clock }
+        });
+        made.clone()
+    }
+
+    /// Forgets buckets that are full, and rates that nobody has any more.
+    pub(crate) fn sweep(&self) {
+        self.buckets.retain(|_, buckets| {
+            buckets.limiter.as_ref().is_none_or(|limiter| {
+                limiter.retain_recent();
+                Arc::strong_count(limiter) > 1 || !limiter.is_empty()
+            })
+        });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        let sizes = self.buckets.iter();
+        sizes
+            .map(|buckets| buckets.limiter.as_ref().map_or(0, |limiter| limiter.len()))
+            .sum()
+    }
+}
+
+impl Buckets {
+    /// Takes one out of an account's bucket, if there is one.
+    pub(crate) fn take(&self, account: &Account) -> Taken {
+        let Some(limiter) = &self.limiter else {
+            return Taken::None { wait: MINUTE };
+        };
+        match limiter.check_key(account) {
+            Ok(state) => Taken::One {
+                left: state.remaining_burst_capacity(),
+            },
+            Err(not_until) => Taken::None {
+                wait: not_until.wait_time_from(self.clock.now()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use domain::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Manual(AtomicU64);
+
+    impl domain::Clock for Manual {
+        fn now(&self) -> Timestamp {
+            Timestamp { unix_micros: 0 }
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    fn account(holder: u128) -> Account {
+        Account {
+            budget: BudgetId(1),
+            holder: Uuid::from_u128(holder),
+            model: 0,
+        }
+    }
+
+    #[test]
+    fn a_minutes_worth_at_once_and_then_evenly() {
+        let clock = Arc::new(Manual::default());
+        let rates = Rates::new(Arc::clone(&clock) as Arc<dyn domain::Clock>);
+        let buckets = rates.buckets(BudgetId(1), 3);
+        let taken = |holder| buckets.take(&account(holder));
+        assert_eq!(
+            [taken(1), taken(1), taken(1)],
+            [2, 1, 0].map(|left| Taken::One { left })
+        );
+        let wait = Duration::from_secs(20);
+        assert_eq!(taken(1), Taken::None { wait });
+        assert_eq!(taken(2), Taken::One { left: 2 }, "another one's is full");
+        clock.0.fetch_add(20_000, Ordering::Relaxed);
+        assert_eq!(taken(1), Taken::One { left: 0 });
+        assert!(matches!(taken(1), Taken::None { .. }));
+    }
+
+    #[test]
+    fn the_same_rate_has_the_same_buckets() {
+        let clock = Arc::new(Manual::default());
+        let rates = Rates::new(Arc::clone(&clock) as Arc<dyn domain::Clock>);
+        rates.buckets(BudgetId(1), 1).take(&account(1));
+        let again = rates.buckets(BudgetId(1), 1);
+        assert!(matches!(again.take(&account(1)), Taken::None { .. }));
+        let changed = rates.buckets(BudgetId(1), 2);
+        assert_eq!(changed.take(&account(1)), Taken::One { left: 1 });
+        drop((again, changed));
+        rates.sweep();
+        assert_eq!(rates.len(), 2);
+        clock.0.fetch_add(121_000, Ordering::Relaxed);
+        rates.sweep();
+        assert_eq!(rates.len(), 0, "full buckets are forgotten");
+    }
+
+    #[test]
+    fn a_rate_of_nothing_lets_nothing_pass() {
+        let rates = Rates::new(Arc::new(Manual::default()));
+        let buckets = rates.buckets(BudgetId(1), 0);
+        assert_eq!(buckets.take(&account(1)), Taken::None { wait: MINUTE });
+    }
+}
