@@ -48,6 +48,7 @@ pub struct Database {
     tls: MakeRustlsConnect,
     /// Whether connections were seen to have sessions of their own.
     verified: Arc<AtomicBool>,
+    verifying: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl std::fmt::Debug for Database {
@@ -85,6 +86,7 @@ impl Database {
             config,
             tls: MakeRustlsConnect::new(tls),
             verified: Arc::default(),
+            verifying: Arc::default(),
         })
     }
 
@@ -157,6 +159,7 @@ impl Database {
     }
 
     async fn verify(&self, client: &Client) -> Result<(), DatabaseError> {
+        let _one_at_a_time = self.verifying.lock().await;
         let verified = sessions::verify(client, &self.config, self.tls.clone()).await;
         self.verified.store(verified.is_ok(), Ordering::Relaxed);
         verified

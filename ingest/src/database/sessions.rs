@@ -17,8 +17,12 @@ use super::DatabaseError;
 /// In a pool that is used up a query waits for minutes.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Others who use the pool at the same moment may hide what it does, but hardly so often.
+const LOOKS: usize = 3;
+
 /// Marks the session, keeps a second one busy, and sees which of the two has the mark. Simple queries only:
-/// others don't work everywhere where this has something to find.
+/// others don't work everywhere where this has something to find. To be called by one at a time: two that look at once may
+/// each get their own session back by chance.
 pub(super) async fn verify(
     client: &Client,
     config: &Config,
@@ -33,7 +37,7 @@ pub(super) async fn verify(
         };
         tokio::select! {
             biased;
-            own = has_own_session(client, &other) => own.map_err(DatabaseError::Session),
+            own = keeps_its_session(client, &other) => own.map_err(DatabaseError::Session),
             never = driven => match never {},
         }
     };
@@ -43,6 +47,15 @@ pub(super) async fn verify(
         Ok(Err(error)) => Err(error),
         Err(_) => Err(DatabaseError::NoSecondConnection),
     }
+}
+
+async fn keeps_its_session(client: &Client, other: &Client) -> Result<bool, tokio_postgres::Error> {
+    for _ in 0..LOOKS {
+        if !has_own_session(client, other).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn has_own_session(client: &Client, other: &Client) -> Result<bool, tokio_postgres::Error> {
