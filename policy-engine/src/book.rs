@@ -151,13 +151,6 @@ impl Book {
         state.counters.values_mut().for_each(Counter::outdate);
     }
 
-    /// What a counter says, if there is one.
-    pub(crate) fn standing(&self, account: &Account) -> Option<(u64, u64)> {
-        let state = self.lock();
-        let counter = state.counters.get(account)?;
-        Some((counter.spent(), counter.held()))
-    }
-
     /// Forgets what can be made again or isn't needed any more. `windows` has those of all budgets that there are.
     pub(crate) fn sweep(&self, now: Timestamp, windows: &FxHashMap<BudgetId, Window>) {
         let mut state = self.lock();

@@ -1,8 +1,12 @@
 //! Why a request may not pass.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{PolicyId, Timestamp};
+
+use crate::book::Standing;
+use crate::budget::Budget;
 
 /// A refusal, with all that its caller needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +19,80 @@ pub struct Denial {
     pub policy: Option<(PolicyId, Arc<str>)>,
     /// Of a rate or a budget.
     pub exhausted: Option<Exhausted>,
+}
+
+impl Denial {
+    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
+            reason,
+            message: message.into(),
+            policy: None,
+            exhausted: None,
+        })
+    }
+
+    pub(crate) fn of_budget(reason: Reason, budget: &Budget, standing: &Standing) -> Box<Self> {
+        let metric = budget.limit.metric;
+        let show = |amount| metric.show(amount);
+        let message = format!(
+            "the limit of {} doesn't allow this request: {} are spent and {} held by running requests, and about {} more are expected",
+            budget.show(),
+            show(standing.spent),
+            show(standing.held),
+            show(standing.estimate)
+        );
+        let spent = show(standing.spent);
+        Self::exhausted(reason, message, budget, spent, standing.resets_at)
+    }
+
+    pub(crate) fn of_rate(budget: &Budget, wait: Duration, now: Timestamp) -> Box<Self> {
+        let message = format!("the limit of {} is reached", budget.show());
+        let spent = budget.limit.metric.show(budget.limit.most);
+        Self::exhausted(
+            Reason::RateLimited,
+            message,
+            budget,
+            spent,
+            after(now, wait),
+        )
+    }
+
+    pub(crate) fn of_server(server: &str, wait: Duration, now: Timestamp) -> Box<Self> {
+        let message = format!("requests for the MCP server {server} have reached their limit");
+        let mut denial = Self::new(Reason::RateLimited, message);
+        denial.exhausted = Some(Exhausted {
+            limit: String::new(),
+            spent: String::new(),
+            unit: "requests",
+            resets_at: after(now, wait),
+        });
+        denial
+    }
+
+    fn exhausted(
+        reason: Reason,
+        message: String,
+        budget: &Budget,
+        spent: String,
+        resets_at: Timestamp,
+    ) -> Box<Self> {
+        let mut denial = Self::new(reason, message);
+        denial.policy = budget.policy();
+        denial.exhausted = Some(Exhausted {
+            limit: budget.limit.metric.show(budget.limit.most),
+            spent,
+            unit: budget.limit.metric.unit(),
+            resets_at,
+        });
+        denial
+    }
+}
+
+fn after(now: Timestamp, wait: Duration) -> Timestamp {
+    let micros = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+    Timestamp {
+        unix_micros: now.unix_micros.saturating_add_unsigned(micros),
+    }
 }
 
 /// A limit that is reached.

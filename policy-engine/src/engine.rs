@@ -1,77 +1,157 @@
 //! What is in force, and what was spent under it.
+//!
+//! Guarantees: counters are those of budgets, not of rules: a reload resets none; a policy that can't be understood leaves the one
+//! before in force, and where there was none, nothing passes that it may be about.
 
+mod admit;
+mod compile;
+mod settled;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use domain::{ApiKeyId, OrgId, PolicyId, ProjectId, UserId};
+use domain::{Clock, OrgId, PolicyId, ProjectId, Timestamp};
+use rustc_hash::FxHashMap;
 
-use crate::fault::Fault;
+pub use admit::{Admitted, Explained, Refused, Spend};
+pub use compile::PolicyFaults;
+pub use settled::Settled;
+
+use crate::book::Book;
 use crate::limit::Window;
+use crate::project::ProjectRules;
+use crate::rate::Rates;
+use crate::rules::Policy;
 use crate::source::{OrgSource, ProjectSource};
 
 /// The rules and counters of all organizations.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Engine {
-    projects: DashMap<ProjectId, Arc<OrgSource>>,
+    rates: Rates,
+    organizations: DashMap<OrgId, Organization>,
+    projects: DashMap<ProjectId, Arc<ProjectRules>>,
 }
 
-/// A policy that can't be understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyFaults {
-    /// Which one; none for settings of a project or an organization.
-    pub policy_id: Option<PolicyId>,
-    /// Whose.
-    pub org_id: OrgId,
-    /// Every fault in it.
-    pub faults: Vec<Fault>,
+/// How much is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Keys that were used in a window that is running.
+    pub accounts: usize,
+    /// Counters of budgets.
+    pub counters: usize,
+    /// Buckets of rates.
+    pub buckets: usize,
 }
 
-/// What was settled in a window, by key and model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
-    /// Whose key it was.
-    pub org_id: OrgId,
-    /// The key's project.
-    pub project_id: ProjectId,
-    /// The key; none of what belongs to a project alone.
-    pub key_id: Option<ApiKeyId>,
-    /// Who made the key.
-    pub user_id: Option<UserId>,
-    /// The model that answered.
-    pub model: String,
-    /// Which kind of window.
-    pub window: Window,
-    /// Which one of its kind.
-    pub index: i32,
-    /// Input, cache reads and writes, in tokens.
-    pub input_tokens: u64,
-    /// Output, in tokens.
-    pub output_tokens: u64,
-    /// Requests.
-    pub requests: u64,
-    /// In picodollars.
-    pub cost: u64,
+/// One organization.
+#[derive(Debug, Default)]
+struct Organization {
+    book: Arc<Book>,
+    /// Those in force.
+    policies: HashMap<PolicyId, Arc<Policy>>,
+    projects: Vec<ProjectId>,
 }
 
 impl Engine {
-    /// Puts an organization's rules in force, and forgets projects of it that aren't given. Running requests keep what they were
-    /// admitted under; counters go on. Answers what could not be understood: there the version before stays in force.
-    pub fn replace(
-        &self,
-        org: &Arc<OrgSource>,
-        projects: &[Arc<ProjectSource>],
-    ) -> Vec<PolicyFaults> {
-        for project in projects {
-            self.projects.insert(project.id, Arc::clone(org));
+    /// Without any rules. Rates go by the clock's monotonic time.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            rates: Rates::new(clock),
+            organizations: DashMap::new(),
+            projects: DashMap::new(),
         }
-        Vec::new()
+    }
+
+    /// Puts an organization's rules in force, and forgets projects of it that aren't given. Running requests keep what they were
+    /// admitted under; counters go on. Answers what could not be understood.
+    pub fn replace(&self, org: &OrgSource, projects: &[Arc<ProjectSource>]) -> Vec<PolicyFaults> {
+        let mut organization = self.organizations.entry(org.id).or_default();
+        let compiled = compile::organization(org, projects, &organization, &self.rates);
+        let gone: Vec<_> = organization
+            .projects
+            .iter()
+            .filter(|id| !projects.iter().any(|project| project.id == **id))
+            .copied()
+            .collect();
+        organization.policies = compiled.policies;
+        organization.projects = projects.iter().map(|project| project.id).collect();
+        for rules in compiled.rules {
+            self.projects.insert(rules.project_id, Arc::new(rules));
+        }
+        self.forget(org.id, &gone);
+        compiled.faults
     }
 
     /// Forgets an organization.
     pub fn remove(&self, org_id: OrgId) {
-        self.projects.retain(|_, org| org.id != org_id);
+        if let Some((_, organization)) = self.organizations.remove(&org_id) {
+            self.forget(org_id, &organization.projects);
+        }
     }
 
-    /// Adds what was settled before this process began. To be called once.
-    pub fn add_settled(&self, _settled: Vec<Settled>) {}
+    /// Whether a project's rules are in force.
+    #[must_use]
+    pub fn knows(&self, project_id: ProjectId) -> bool {
+        self.projects.contains_key(&project_id)
+    }
+
+    /// Adds what was settled before this process began. To be called once for everything.
+    pub fn add_settled(&self, settled: &[Settled]) {
+        let mut by_org: BTreeMap<OrgId, Vec<&Settled>> = BTreeMap::new();
+        for each in settled {
+            by_org.entry(each.org_id).or_default().push(each);
+        }
+        for (org_id, settled) in by_org {
+            let book = Arc::clone(&self.organizations.entry(org_id).or_default().book);
+            book.add_settled(settled.into_iter().map(Settled::entry));
+        }
+    }
+
+    /// Forgets counters that can be made again, and windows that are over. To be called now and then.
+    pub fn sweep(&self, now: Timestamp) {
+        let mut windows: HashMap<OrgId, FxHashMap<_, Window>> = HashMap::new();
+        for rules in &self.projects {
+            let of_org = windows.entry(rules.org_id).or_default();
+            let budgets = rules.budgets.iter();
+            of_org.extend(budgets.map(|budget| (budget.id, budget.limit.window)));
+        }
+        let none = FxHashMap::default();
+        for organization in &self.organizations {
+            let windows = windows.get(organization.key()).unwrap_or(&none);
+            organization.book.sweep(now, windows);
+        }
+        self.rates.sweep();
+    }
+
+    /// What it keeps of keys and counters.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        let mut size = Size {
+            buckets: self.rates.len(),
+            ..Size::default()
+        };
+        for organization in &self.organizations {
+            let (accounts, counters) = organization.book.size();
+            size.accounts += accounts;
+            size.counters += counters;
+        }
+        size
+    }
+
+    pub(crate) fn rules(&self, project_id: ProjectId) -> Option<Arc<ProjectRules>> {
+        let rules = self.projects.get(&project_id)?;
+        Some(Arc::clone(rules.value()))
+    }
+
+    fn forget(&self, org_id: OrgId, projects: &[ProjectId]) {
+        for id in projects {
+            // It may be another organization's by now.
+            self.projects
+                .remove_if(id, |_, rules| rules.org_id == org_id);
+        }
+    }
 }

@@ -101,6 +101,22 @@ pub struct Field<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// A request without a body.
+    #[must_use]
+    pub fn of(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            reads: false,
+            model: "",
+            max_tokens: 0,
+            stream: false,
+            body_bytes: 0,
+            betas: &[],
+            approved_mcp: &[],
+            fields: &[],
+        }
+    }
+
     /// A field of the body. Of a repeated one the last counts, as it does for the API; `null` is as good as none.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a str> {

@@ -4,25 +4,28 @@
 //! the same organization. What is admitted holds its estimate on every budget that applies, all or none, and gives it back on
 //! whatever path it ends.
 
-#![allow(dead_code, reason = "the walk that asks these is being built")]
-
 mod book;
 mod budget;
-mod compile;
 mod denial;
 mod engine;
 mod facts;
 mod fault;
 mod limit;
+mod notes;
+mod project;
 mod rate;
+mod registry;
+mod rules;
 mod source;
+mod walk;
 
 pub use book::Amounts;
 pub use denial::{Denial, Exhausted, Reason};
-pub use engine::{Engine, PolicyFaults, Settled};
+pub use engine::{Admitted, Engine, Explained, PolicyFaults, Refused, Settled, Size, Spend};
 pub use facts::{Caller, Field, Request, Role, UnknownRole};
 pub use fault::Fault;
 pub use limit::{Limit, Metric, Per, Scope, UsageAction, Window};
+pub use notes::{Left, Note, Notes, Remaining, Step};
 pub use source::{
     OrgSource, PolicySource, PolicyStatus, ProjectSource, ServerSource, SubscriptionSource,
     ToolSource,

@@ -1,0 +1,141 @@
+//! What the data plane asks: may this pass; and tells: this is what it used.
+
+use std::sync::Arc;
+
+use domain::{PriceBook, ProjectId, Timestamp};
+
+use super::Engine;
+use crate::book::{Amounts, Hold, Used};
+use crate::budget::Holder;
+use crate::denial::Denial;
+use crate::facts::{Caller, Request};
+use crate::notes::{Notes, Step, Untraced};
+use crate::project::ProjectRules;
+use crate::walk::Walk;
+
+/// An admitted request.
+#[derive(Debug)]
+#[must_use = "what it holds is given back when it is dropped"]
+pub struct Admitted {
+    hold: Option<Hold>,
+    holder: Holder,
+    at: Timestamp,
+    body_bytes: u64,
+    test: bool,
+    /// What its caller, and the log, shall be told.
+    pub notes: Notes,
+}
+
+/// Why a request isn't admitted.
+#[derive(Debug)]
+pub enum Refused {
+    /// Nobody knows the project's rules yet.
+    Unknown(ProjectId),
+    /// A rule refuses.
+    Denied(Box<Denial>),
+}
+
+/// Why a request would be admitted or not.
+#[derive(Debug)]
+pub struct Explained {
+    /// All that was looked at, in order.
+    pub steps: Vec<Step>,
+    /// What its caller would be told.
+    pub decided: Result<Notes, Box<Denial>>,
+}
+
+/// What a request used in the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Spend<'a> {
+    /// The model that answered.
+    pub model: &'a str,
+    /// What was metered.
+    pub amounts: Amounts,
+    /// Whether the answer was a whole and good one: estimates learn from those.
+    pub good: bool,
+}
+
+impl Engine {
+    /// Decides about a request, and holds what it will probably use.
+    ///
+    /// # Errors
+    /// If it may not pass.
+    pub fn admit(
+        &self,
+        caller: &Caller,
+        request: &Request<'_>,
+        prices: &PriceBook,
+        now: Timestamp,
+    ) -> Result<Admitted, Refused> {
+        let rules = self.rules_of(caller)?;
+        let mut walk = Walk::new(&rules, caller, request, prices, now, Untraced);
+        let hold = walk.decide().map_err(Refused::Denied)?;
+        Ok(Admitted {
+            hold,
+            holder: walk.ctx.holder,
+            at: now,
+            body_bytes: request.body_bytes,
+            test: caller.test,
+            notes: walk.notes,
+        })
+    }
+
+    /// The same decision with all that was looked at; nothing is held or taken.
+    ///
+    /// # Errors
+    /// If the project's rules aren't known.
+    pub fn explain(
+        &self,
+        caller: &Caller,
+        request: &Request<'_>,
+        prices: &PriceBook,
+        now: Timestamp,
+    ) -> Result<Explained, Refused> {
+        let rules = self.rules_of(caller)?;
+        let mut walk = Walk::new(&rules, caller, request, prices, now, Vec::new());
+        walk.takes = false;
+        let decided = walk.decide().map(drop);
+        let Walk { notes, trace, .. } = walk;
+        Ok(Explained {
+            steps: trace,
+            decided: decided.map(|()| notes),
+        })
+    }
+
+    /// Replaces what a request holds by what it used.
+    pub fn settle(&self, admitted: Admitted, spend: &Spend<'_>) {
+        let Admitted {
+            hold,
+            holder,
+            at,
+            body_bytes,
+            test,
+            ..
+        } = admitted;
+        // Keys for tests cost nothing.
+        if test {
+            return;
+        }
+        let used = Used {
+            holder,
+            model: spend.model,
+            at,
+            amounts: spend.amounts,
+            learn_from: spend.good.then_some(body_bytes),
+        };
+        // The rules of now: a budget that came since counts it too.
+        let Some(rules) = self.rules(holder.project_id) else {
+            return;
+        };
+        let budgets = rules.budgets.iter();
+        match hold {
+            Some(hold) => hold.settle(&used, budgets, &rules.people),
+            None => rules.book.settle(&used, budgets, &rules.people),
+        }
+    }
+
+    fn rules_of(&self, caller: &Caller) -> Result<Arc<ProjectRules>, Refused> {
+        let rules = self.rules(caller.project_id);
+        rules.ok_or(Refused::Unknown(caller.project_id))
+    }
+}

@@ -1,0 +1,279 @@
+//! An organization's rows turned into the rules of its projects.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::{OrgId, PolicyId};
+
+use super::Organization;
+use crate::budget::{Budget, BudgetId, Origin, People, Whose};
+use crate::fault::Fault;
+use crate::limit::{Metric, Window};
+use crate::project::{Broken, Plan, ProjectRules, Rate};
+use crate::rate::Rates;
+use crate::registry::Registry;
+use crate::rules::{Access, AppliesTo, ModelSet, Owner, Policy, Reader, Rule, UsageRule};
+use crate::source::{OrgSource, PolicySource, PolicyStatus, ProjectSource};
+
+/// What can't be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyFaults {
+    /// Which policy; none for settings of a project or an organization.
+    pub policy_id: Option<PolicyId>,
+    /// Whose.
+    pub org_id: OrgId,
+    /// Every fault in it.
+    pub faults: Vec<Fault>,
+}
+
+/// An organization, compiled.
+pub(super) struct Compiled {
+    pub(super) rules: Vec<ProjectRules>,
+    pub(super) policies: HashMap<PolicyId, Arc<Policy>>,
+    pub(super) faults: Vec<PolicyFaults>,
+}
+
+pub(super) fn organization(
+    org: &OrgSource,
+    projects: &[Arc<ProjectSource>],
+    before: &Organization,
+    rates: &Rates,
+) -> Compiled {
+    let mut compiler = Compiler {
+        org,
+        before,
+        rates,
+        people: Arc::new(people(org, projects)),
+        policies: HashMap::new(),
+        faults: Vec::new(),
+    };
+    let own = compiler.policies(&org.policies, Owner::Organization);
+    let rules = projects
+        .iter()
+        .map(|project| compiler.project(project, &own))
+        .collect();
+    Compiled {
+        rules,
+        policies: compiler.policies,
+        faults: compiler.faults,
+    }
+}
+
+struct Compiler<'a> {
+    org: &'a OrgSource,
+    before: &'a Organization,
+    rates: &'a Rates,
+    people: Arc<People>,
+    policies: HashMap<PolicyId, Arc<Policy>>,
+    faults: Vec<PolicyFaults>,
+}
+
+/// Policies of one owner, in order.
+#[derive(Default)]
+struct Ordered {
+    policies: Vec<Arc<Policy>>,
+    broken: Option<Broken>,
+}
+
+impl Compiler<'_> {
+    fn policies(&mut self, sources: &[PolicySource], owner: Owner) -> Ordered {
+        let mut sources: Vec<_> = sources.iter().collect();
+        sources.sort_by_key(|source| {
+            (
+                std::cmp::Reverse(source.priority),
+                source.created_unix_micros,
+                source.id,
+            )
+        });
+        let mut ordered = Ordered::default();
+        for source in sources {
+            let is_active = source.status == PolicyStatus::Active;
+            let parsed = Policy::parse(source, owner).map(Arc::new);
+            let policy = parsed.or_else(|faults| self.before(source, faults, is_active));
+            match policy {
+                Ok(policy) if is_active => {
+                    self.policies.insert(policy.id, Arc::clone(&policy));
+                    ordered.policies.push(policy);
+                }
+                Err(broken) if is_active && ordered.broken.is_none() => {
+                    ordered.broken = Some(broken);
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        ordered
+    }
+
+    /// What was in force of a policy that can't be understood any more.
+    fn before(
+        &mut self,
+        source: &PolicySource,
+        faults: Vec<Fault>,
+        is_active: bool,
+    ) -> Result<Arc<Policy>, Broken> {
+        let fault = faults.first().map(ToString::to_string).unwrap_or_default();
+        if is_active {
+            self.note(Some(source.id), faults);
+        }
+        let before = self.before.policies.get(&source.id).map(Arc::clone);
+        before.ok_or_else(|| Broken {
+            policy: Some((source.id, source.name.as_str().into())),
+            fault,
+        })
+    }
+
+    fn note(&mut self, policy_id: Option<PolicyId>, faults: Vec<Fault>) {
+        if !faults.is_empty() {
+            self.faults.push(PolicyFaults {
+                policy_id,
+                org_id: self.org.id,
+                faults,
+            });
+        }
+    }
+
+    fn project(&mut self, project: &ProjectSource, own: &Ordered) -> ProjectRules {
+        let of_project = self.policies(&project.policies, Owner::Project);
+        let mut faults = Vec::new();
+        let models = allowed_models(project, &mut faults);
+        let registry = Registry::new(
+            &self.org.settings,
+            &project.mcp_servers,
+            self.rates,
+            &mut faults,
+        );
+        let quotas = UsageRule::quotas(&project.quotas, &mut faults);
+        let subscription = self.org.subscription.as_ref();
+        let plan = subscription.map(|it| UsageRule::plan(&it.limits, &mut faults));
+        let settings_fault = faults.first().map(ToString::to_string);
+        self.note(None, faults);
+
+        let mut bound = Bound {
+            rates: self.rates,
+            budgets: Vec::new(),
+            limited: Vec::new(),
+        };
+        let everybody: Arc<dyn Whose> = Arc::new(AppliesTo::default());
+        if let Some(plan) = &plan {
+            bound.add(&Origin::Subscription, plan, &everybody, (self.org.id.0, ""));
+        }
+        for (policy, filter) in self.filtered(&own.policies, &self.org.policies) {
+            bound.add_policy(&policy, &filter);
+        }
+        for (policy, filter) in self.filtered(&of_project.policies, &project.policies) {
+            bound.add_policy(&policy, &filter);
+        }
+        bound.add(&Origin::Quota, &quotas, &everybody, (project.id.0, ""));
+        let broken = own.broken.clone().or(of_project.broken).or_else(|| {
+            settings_fault.map(|fault| Broken {
+                policy: None,
+                fault,
+            })
+        });
+        ProjectRules {
+            org_id: self.org.id,
+            project_id: project.id,
+            org_slug: self.org.slug.as_str().into(),
+            people: Arc::clone(&self.people),
+            book: Arc::clone(&self.before.book),
+            plan: subscription.map_or(Plan::Good, |it| plan_state(&it.status)),
+            of_organization: own.policies.clone(),
+            models,
+            registry,
+            of_project: of_project.policies,
+            budgets: bound.budgets,
+            rates: bound.limited,
+            broken,
+        }
+    }
+
+    /// Policies with the text of whom they are about: a budget that is about others is another budget.
+    fn filtered(
+        &self,
+        policies: &[Arc<Policy>],
+        sources: &[PolicySource],
+    ) -> Vec<(Arc<Policy>, String)> {
+        let filter = |policy: &Arc<Policy>| {
+            let source = sources.iter().find(|source| source.id == policy.id);
+            source
+                .map(|source| source.applies_to.to_string())
+                .unwrap_or_default()
+        };
+        policies
+            .iter()
+            .map(|policy| (Arc::clone(policy), filter(policy)))
+            .collect()
+    }
+}
+
+/// Limits on their way to be budgets and rates.
+struct Bound<'a> {
+    rates: &'a Rates,
+    budgets: Vec<Budget>,
+    limited: Vec<Rate>,
+}
+
+impl Bound<'_> {
+    fn add_policy(&mut self, policy: &Policy, filter: &str) {
+        if let Rule::Usage(rule) = &policy.rule {
+            let origin = Origin::Policy(policy.id, Arc::clone(&policy.name));
+            let whose: Arc<dyn Whose> = Arc::clone(&policy.applies_to) as Arc<dyn Whose>;
+            self.add(&origin, rule, &whose, (policy.id.0, filter));
+        }
+    }
+
+    fn add(
+        &mut self,
+        origin: &Origin,
+        rule: &UsageRule,
+        whose: &Arc<dyn Whose>,
+        identity: (uuid::Uuid, &str),
+    ) {
+        for limit in &rule.limits {
+            let budget = Budget {
+                id: BudgetId::of((identity, limit.metric, limit.window, rule.per)),
+                origin: origin.clone(),
+                limit: limit.clone(),
+                per: rule.per,
+                action: rule.action,
+                warn_at_percent: rule.warn_at_percent,
+                allow_unpriced: rule.allow_unpriced,
+                whose: Arc::clone(whose),
+            };
+            if (limit.metric, limit.window) == (Metric::Requests, Window::Minute) {
+                let buckets = self.rates.buckets(budget.id, limit.most);
+                self.limited.push(Rate { budget, buckets });
+            } else {
+                self.budgets.push(budget);
+            }
+        }
+    }
+}
+
+fn people(org: &OrgSource, projects: &[Arc<ProjectSource>]) -> People {
+    let roles = org.roles.iter();
+    People {
+        // Whoever has a role that nobody knows has none.
+        roles: roles
+            .filter_map(|(user, role)| Some((*user, role.parse().ok()?)))
+            .collect(),
+        projects: projects
+            .iter()
+            .map(|project| (project.id, project.slug.as_str().into()))
+            .collect(),
+    }
+}
+
+fn allowed_models(project: &ProjectSource, faults: &mut Vec<Fault>) -> Option<Access> {
+    let mut reader = Reader::new("$.settings", &project.settings, faults);
+    let models = ModelSet::read(&mut reader, "allowed_models")?;
+    (!matches!(models, ModelSet::All)).then(|| Access::of_models(models))
+}
+
+fn plan_state(status: &str) -> Plan {
+    match status {
+        "canceled" => Plan::Canceled,
+        "past_due" => Plan::PastDue,
+        _ => Plan::Good,
+    }
+}

@@ -1,0 +1,44 @@
+//! What was settled before this process began.
+
+use domain::{ApiKeyId, OrgId, ProjectId, UserId};
+use uuid::Uuid;
+
+use crate::book::Amounts;
+use crate::budget::Holder;
+use crate::limit::Window;
+
+/// What was settled in a window, by key and model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Whose key it was.
+    pub org_id: OrgId,
+    /// The key's project.
+    pub project_id: ProjectId,
+    /// The key; none of what belongs to a project alone.
+    pub key_id: Option<ApiKeyId>,
+    /// Who made the key.
+    pub user_id: Option<UserId>,
+    /// The model that answered.
+    pub model: String,
+    /// Which kind of window.
+    pub window: Window,
+    /// Which one of its kind.
+    pub index: i32,
+    /// What was used.
+    pub amounts: Amounts,
+}
+
+impl Settled {
+    pub(super) fn entry(&self) -> (Holder, &str, (Window, i32), Amounts) {
+        let holder = Holder {
+            org_id: self.org_id,
+            project_id: self.project_id,
+            user_id: self.user_id,
+            // Kept apart by project, under a key that nobody has.
+            key_id: self
+                .key_id
+                .unwrap_or(ApiKeyId(Uuid::from_u128(!self.project_id.0.as_u128()))),
+        };
+        (holder, &self.model, (self.window, self.index), self.amounts)
+    }
+}
