@@ -26,7 +26,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("load-tests", &["ingest", "migrations", "testkit"]),
     ("migrations", &[]),
     ("policy-engine", &["domain"]),
-    ("proxy", &["domain", "ingest"]),
+    ("proxy", &["domain", "ingest", "policy-engine"]),
     ("simulator", &["domain"]),
     ("testkit", &["domain", "migrations", "simulator"]),
 ];

@@ -6,7 +6,7 @@ use domain::{EventStatus, RequestId};
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::inspect::InspectError;
+use crate::inspect::{InspectError, MOST_MEMBERS};
 
 /// Why a request is not answered by the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     OrganizationInactive,
     #[error("the request body is not a JSON object")]
     BodyNotJson,
+    #[error("the request body has more than {MOST_MEMBERS} members at its top level")]
+    TooManyMembers,
     #[error("model: Field required")]
     ModelMissing,
     #[error(
@@ -74,6 +76,7 @@ impl From<InspectError> for Failure {
     fn from(error: InspectError) -> Self {
         match error {
             InspectError::NotAnObject => Self::BodyNotJson,
+            InspectError::TooManyMembers => Self::TooManyMembers,
             InspectError::ModelMissing => Self::ModelMissing,
         }
     }
@@ -91,7 +94,7 @@ impl Failure {
             Self::ScopeMissing { .. } => (403, "permission_error", "scope_missing"),
             Self::ProjectInactive => (403, "permission_error", "project_inactive"),
             Self::OrganizationInactive => (403, "permission_error", "organization_inactive"),
-            Self::BodyNotJson | Self::ModelMissing | Self::BodyBroken => {
+            Self::BodyNotJson | Self::TooManyMembers | Self::ModelMissing | Self::BodyBroken => {
                 (400, "invalid_request_error", "body_invalid")
             }
             Self::BodyEncodingUnsupported => (

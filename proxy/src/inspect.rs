@@ -1,27 +1,35 @@
 //! What the gateway needs to know of a request's body, found at its top level.
 //!
-//! The body is read once and no tree is built of it: `messages` may hold megabytes. Unknown fields pass
-//! unseen; of a repeated one the last counts, as it does for the API.
+//! The body is read once and no tree is built of it: `messages` may hold megabytes. Its members are kept as places in
+//! it, for rules to look at; of a repeated one the last counts, as it does for the API.
 
+mod asked;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;
+mod members;
 
-use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use bytes::Bytes;
+use policy_engine::Field;
+use simdutf8::basic::from_utf8;
+
+pub(crate) use self::asked::Asked;
+pub(crate) use self::members::{MOST_MEMBERS, Members};
 
 /// The top level of a body of `messages` or `count_tokens`.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Inspected {
     /// `model`, as the caller wrote it.
     pub model: String,
+    /// `max_tokens`; 0 if there is none, or one that is no whole number.
+    pub max_tokens: u64,
     /// Whether `stream` is true.
     pub stream: bool,
     /// Whether `billing_policy` has somebody else billed than the owner of the upstream key.
     pub bills_user_profile: bool,
+    body: Bytes,
+    members: Members,
 }
 
 /// Why a body can't be what the endpoint takes.
@@ -30,245 +38,70 @@ pub enum InspectError {
     /// Not JSON, or not an object.
     #[error("the body is not a JSON object")]
     NotAnObject,
+    /// More members than any object of the API has.
+    #[error("the body has more than {MOST_MEMBERS} members")]
+    TooManyMembers,
     /// No `model`, or one that is no string.
     #[error("the body has no model")]
     ModelMissing,
 }
 
-/// Reads a JSON body, already decoded.
+/// Reads a JSON body, already decoded, and keeps a reference to it.
 ///
 /// # Errors
-/// If it isn't a JSON object, or has no `model`.
-pub fn inspect(body: &[u8]) -> Result<Inspected, InspectError> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let found = reader
-        .deserialize_map(TopLevel)
-        .and_then(|found| reader.end().map(|()| found));
-    let found = found.map_err(|_| InspectError::NotAnObject)?;
-    let model = found.model.ok_or(InspectError::ModelMissing)?;
+/// If it isn't a JSON object, has too many members, or no `model`.
+pub fn inspect(body: Bytes) -> Result<Inspected, InspectError> {
+    let text = from_utf8(&body).map_err(|_| InspectError::NotAnObject)?;
+    let members = Members::of(text)?;
+    let asked = Asked::of(members.fields(text));
     Ok(Inspected {
-        model: model.into_owned(),
-        stream: found.stream,
-        bills_user_profile: found.billing_policy.is_some_and(bills_user_profile),
+        model: asked.model.ok_or(InspectError::ModelMissing)?.into_owned(),
+        max_tokens: asked.max_tokens,
+        stream: asked.stream,
+        bills_user_profile: asked.bills_user_profile,
+        body,
+        members,
     })
 }
 
-/// An object of three short strings; what is longer is something else.
-const MAX_BILLING_POLICY_BYTES: usize = 1_024;
-
-fn bills_user_profile(policy: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    struct BillingPolicy<'a> {
-        #[serde(borrow)]
-        bill_to: Cow<'a, str>,
-    }
-    // An array would be read as the values of the object's members.
-    policy.get().starts_with('{')
-        && policy.get().len() <= MAX_BILLING_POLICY_BYTES
-        && serde_json::from_str(policy.get())
-            .is_ok_and(|policy: BillingPolicy<'_>| policy.bill_to == "user_profile")
-}
-
-struct TopLevel;
-
-#[derive(Default)]
-struct Found<'a> {
-    model: Option<Cow<'a, str>>,
-    stream: bool,
-    billing_policy: Option<&'a RawValue>,
-}
-
-impl<'de> Visitor<'de> for TopLevel {
-    type Value = Found<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
+impl Inspected {
+    /// The members of the body's object, in order, repeated ones too. That the body is text is checked once more: not
+    /// for nothing, but for a small part of what inspecting it takes.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.members
+            .fields(from_utf8(&self.body).unwrap_or_default())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        let mut found = Found::default();
-        while let Some(Text(name)) = fields.next_key()? {
-            match name.as_ref() {
-                "model" => found.model = fields.next_value::<Scalar<'_>>()?.text(),
-                "stream" => found.stream = matches!(fields.next_value()?, Scalar::Bool(true)),
-                "billing_policy" => found.billing_policy = Some(fields.next_value()?),
-                _ => {
-                    fields.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(found)
+    /// The size of the body as it was read, in bytes.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        self.body.len()
     }
-}
 
-/// A string, borrowed where it has no escapes.
-#[derive(serde::Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// A value of any type, of which only strings and booleans are kept: it is for the upstream to say what is
-/// wrong with a model that is a list, and however long the list, nothing of it is held here.
-enum Scalar<'a> {
-    Bool(bool),
-    Text(Cow<'a, str>),
-    Else,
-}
-
-impl<'a> Scalar<'a> {
-    fn text(self) -> Option<Cow<'a, str>> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Bool(_) | Self::Else => None,
+    /// The same without the body and its members. The bound on bodies in memory doesn't count this reference, which may
+    /// be the only one to a decoded copy: it must not be held while anything is waited for.
+    #[must_use]
+    pub fn without_body(self) -> Self {
+        Self {
+            body: Bytes::new(),
+            members: Members::default(),
+            ..self
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Scalar<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyScalar)
-    }
-}
-
-struct AnyScalar;
-
-impl<'de> Visitor<'de> for AnyScalar {
-    type Value = Scalar<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Scalar::Bool(value))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Scalar::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Scalar::Else)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Scalar::Else)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Scalar::Else)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Scalar::Else)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Else)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Else)
+/// Nothing of what the caller wrote is for a log, but the model.
+impl fmt::Debug for Inspected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inspected")
+            .field("model", &self.model)
+            .field("max_tokens", &self.max_tokens)
+            .field("stream", &self.stream)
+            .field("bills_user_profile", &self.bills_user_profile)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(body: &str, expected: Result<(&str, bool), InspectError>) {
-        let found = inspect(body.as_bytes());
-        let expected = expected.map(|(model, stream)| Inspected {
-            model: model.to_owned(),
-            stream,
-            bills_user_profile: false,
-        });
-        assert_eq!(found, expected, "{body}");
-    }
-
-    #[test]
-    fn the_top_level_counts_wherever_it_stands() {
-        check(r#"{"model":"a","stream":true}"#, Ok(("a", true)));
-        check(
-            r#"{"messages":[{"model":"no","stream":true}],"model":"a"}"#,
-            Ok(("a", false)),
-        );
-        check(r#"{"mod\u0065l":"\u0061","stream":null}"#, Ok(("a", false)));
-        check(
-            r#" {"model":"a","model":"b","stream":false,"stream":true} "#,
-            Ok(("b", true)),
-        );
-        check(
-            r#"{"model":"a","stream":"true","temperature":1e400}"#,
-            Ok(("a", false)),
-        );
-    }
-
-    #[test]
-    fn the_bill_of_a_user_profile_is_somebody_elses() {
-        for (policy, expected) in [
-            (
-                r#"{"type":"billing_policy","bill_to":"user_profile"}"#,
-                true,
-            ),
-            (r#"{"bill_to":"user\u005fprofile"}"#, true),
-            (
-                r#"{"type":"billing_policy","bill_to":"organization"}"#,
-                false,
-            ),
-            (r#"{"type":"billing_policy"}"#, false),
-            (r#"{"bill_to":["user_profile"]}"#, false),
-            (r#"["user_profile"]"#, false),
-            ("\"user_profile\"", false),
-            ("null", false),
-        ] {
-            let body = format!(r#"{{"billing_policy": {policy}, "model": "a"}}"#);
-            let found = inspect(body.as_bytes()).unwrap();
-            assert_eq!(found.bills_user_profile, expected, "{policy}");
-        }
-    }
-
-    #[test]
-    fn a_body_without_a_model_is_refused() {
-        for body in [
-            "{}",
-            r#"{"model":null}"#,
-            r#"{"model":-1.5}"#,
-            r#"{"model":[0,[]]}"#,
-            r#"{"model":5}"#,
-            r#"{"model":{"a":[1]}}"#,
-        ] {
-            check(body, Err(InspectError::ModelMissing));
-        }
-    }
-
-    #[test]
-    fn what_is_not_a_json_object_is_refused() {
-        for body in [
-            "",
-            "[]",
-            "null",
-            "\"model\"",
-            "{",
-            r#"{"model":"a"}x"#,
-            r#"{"model":"a",}"#,
-            "model=a",
-        ] {
-            check(body, Err(InspectError::NotAnObject));
-        }
-    }
-
-    #[test]
-    fn depth_is_no_obstacle() {
-        let deep = format!(
-            r#"{{"model":"a","tools":{}{}}}"#,
-            "[".repeat(5_000),
-            "]".repeat(5_000)
-        );
-        check(&deep, Ok(("a", false)));
-    }
-}
+mod tests;

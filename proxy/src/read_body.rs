@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use domain::Endpoint;
 use http::header::{CONTENT_ENCODING, EXPECT};
 use http::request::Parts;
@@ -86,10 +87,15 @@ fn endpoint_limit(endpoint: Endpoint) -> u64 {
     }
 }
 
-/// Looks into a body; a compressed one is decoded into a copy for this.
-fn inspect_encoded(headers: &HeaderMap, data: &[u8], max_bytes: u64) -> Result<Inspected, Failure> {
+/// Looks into a body; a compressed one is decoded into a copy for this. What is found refers to the copy, which nothing
+/// counts: there is one a thread at most, since nothing is waited for until the request is admitted.
+fn inspect_encoded(
+    headers: &HeaderMap,
+    data: &Bytes,
+    max_bytes: u64,
+) -> Result<Inspected, Failure> {
     if !headers.contains_key(CONTENT_ENCODING) {
-        return Ok(inspect(data)?);
+        return Ok(inspect(data.clone())?);
     }
     let named: Result<Vec<&str>, _> = headers
         .get_all(CONTENT_ENCODING)
@@ -105,5 +111,5 @@ fn inspect_encoded(headers: &HeaderMap, data: &[u8], max_bytes: u64) -> Result<I
         DecodeError::Invalid => Failure::BodyEncodingInvalid,
         DecodeError::TooLarge => Failure::BodyTooLarge { limit: max_bytes },
     })?;
-    Ok(inspect(&decoded)?)
+    Ok(inspect(decoded.into())?)
 }

@@ -1,23 +1,26 @@
 //! What must hold of every body that is inspected: it says what `serde_json` says of the same bytes.
 
+use std::collections::HashMap;
 use std::fmt;
 
+use bytes::Bytes;
+use policy_engine::Field;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{InspectError, inspect};
+use super::members::MOST_MEMBERS;
+use super::{InspectError, Inspected, inspect};
 
 pub(crate) fn check(body: &[u8]) {
-    let found = inspect(body);
+    let found = inspect(Bytes::copy_from_slice(body));
     let Ok(members) = serde_json::from_slice::<Members<'_>>(body) else {
-        // What is no text is for the upstream to refuse, where it isn't ours to read.
-        assert!(found == Err(InspectError::NotAnObject) || std::str::from_utf8(body).is_err());
+        assert_eq!(found, Err(InspectError::NotAnObject));
         return;
     };
-    if !members.are_readable() {
-        assert_eq!(found, Err(InspectError::NotAnObject));
+    if members.0.len() > MOST_MEMBERS {
+        assert_eq!(found, Err(InspectError::TooManyMembers));
         return;
     }
     let Some(Value::String(model)) = members.last("model") else {
@@ -27,7 +30,23 @@ pub(crate) fn check(body: &[u8]) {
     assert!(found.is_ok(), "{found:?}");
     let Ok(found) = found else { return };
     assert_eq!(found.model, model);
+    check_what_is_asked(&found, &members);
+    check_fields(found.fields(), &members);
+    check_values(found.fields(), body);
+    check_remainder(found);
+}
+
+fn check_what_is_asked(found: &Inspected, members: &Members<'_>) {
     assert_eq!(found.stream, members.last("stream") == Some(true.into()));
+    let max_tokens = members.last("max_tokens").unwrap_or_default();
+    if let Some(max_tokens) = max_tokens.as_u64() {
+        assert_eq!(found.max_tokens, max_tokens);
+    } else if !max_tokens.is_number() {
+        // A number that is too large for `Value` may be a whole one.
+        let is_number = |raw: &RawValue| raw.get().starts_with(|c: char| c.is_ascii_digit());
+        let is_number = members.last_raw("max_tokens").is_some_and(is_number);
+        assert!(found.max_tokens == 0 || is_number);
+    }
     if found.bills_user_profile {
         let policy = members.last_raw("billing_policy").map(RawValue::get);
         let policy = policy.and_then(|policy| serde_json::from_str::<Members<'_>>(policy).ok());
@@ -36,23 +55,43 @@ pub(crate) fn check(body: &[u8]) {
     }
 }
 
+/// Each member is there, in order, and is JSON by itself.
+fn check_fields<'a>(fields: impl Iterator<Item = Field<'a>>, members: &Members<'_>) {
+    let fields: Vec<_> = fields.collect();
+    assert_eq!(fields.len(), members.0.len());
+    for (field, (name, value)) in fields.iter().zip(&members.0) {
+        assert_eq!((&*field.name, field.json), (name.as_str(), value.get()));
+        assert!(serde_json::from_str::<IgnoredAny>(field.json).is_ok());
+    }
+}
+
+/// With the last of each name they are the object, if it isn't too deep to be one.
+pub(crate) fn check_values<'a>(fields: impl Iterator<Item = Field<'a>>, object: &[u8]) {
+    let Ok(object) = serde_json::from_slice::<HashMap<String, Value>>(object) else {
+        return;
+    };
+    let mut values = HashMap::new();
+    for field in fields {
+        let value = serde_json::from_str(field.json).unwrap_or_default();
+        values.insert(field.name.into_owned(), value);
+    }
+    assert_eq!(values, object);
+}
+
+fn check_remainder(found: Inspected) {
+    let model = found.model.clone();
+    let found = found.without_body();
+    assert_eq!(
+        (found.model.as_str(), found.body_bytes()),
+        (model.as_str(), 0)
+    );
+    assert_eq!(found.fields().count(), 0);
+}
+
 /// The members at the top level, in their order; of their values it is only certain where they end.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl Members<'_> {
-    /// Whether what must be known can be: strings and keys without half a character, numbers that are not out of range.
-    fn are_readable(&self) -> bool {
-        let known = |name: &str| matches!(name, "model" | "stream");
-        let mut values = self.0.iter().filter(|(name, _)| known(name));
-        values.all(|(_, value)| match value.get() {
-            list if list.starts_with('[') => true,
-            object if object.starts_with('{') => {
-                serde_json::from_str::<Members<'_>>(object).is_ok()
-            }
-            scalar => serde_json::from_str::<Value>(scalar).is_ok(),
-        })
-    }
-
     /// The value of the last member of this name, if it isn't too deep.
     fn last(&self, name: &str) -> Option<Value> {
         serde_json::from_str(self.last_raw(name)?.get()).ok()
