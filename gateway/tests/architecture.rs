@@ -20,11 +20,19 @@ const CRATES: &[(&str, &[&str])] = &[
     ("domain", &[]),
     (
         "gateway",
-        &["domain", "ingest", "migrations", "proxy", "simulator"],
+        &[
+            "domain",
+            "ingest",
+            "migrations",
+            "policy-engine",
+            "proxy",
+            "simulator",
+        ],
     ),
     ("ingest", &["domain"]),
     ("load-tests", &["ingest", "migrations", "testkit"]),
     ("migrations", &[]),
+    ("policy-engine", &["domain"]),
     ("proxy", &["domain", "ingest"]),
     ("simulator", &["domain"]),
     ("testkit", &["domain", "migrations", "simulator"]),
@@ -42,7 +50,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that know no clock, no socket, no runtime.
-const PURE: &[&str] = &["domain"];
+const PURE: &[&str] = &["domain", "policy-engine"];
 const IMPURE: &[&str] = &["tokio", "hyper", "tokio-postgres", "socket2", "rustls"];
 
 /// Normal dependencies of each crate of the workspace.
