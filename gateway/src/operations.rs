@@ -41,6 +41,11 @@ impl Operations {
     pub(crate) fn describe() {
         describe_gauge!("mindweave_keys_loaded", "API keys in memory");
         describe_gauge!(
+            "mindweave_policy_faults",
+            "Policies and settings that can't be understood: the version before each stays in force"
+        );
+        gauge!("mindweave_policy_faults").set(0.0);
+        describe_gauge!(
             "mindweave_snapshot_age_seconds",
             "Time since the keys in memory were last known to be those of the database"
         );
@@ -77,16 +82,21 @@ impl OpsSource for Operations {
     }
 
     fn notes(&self) -> Vec<String> {
-        match self.snapshot.in_force() {
-            InForce::Nothing | InForce::FromDatabase => Vec::new(),
-            InForce::FromDisk => {
-                let age = Duration::from_secs(self.snapshot.age().as_secs());
-                let age = humantime::format_duration(age);
-                vec![format!(
-                    "the database could not be read since the start: the keys are those of a snapshot from disk, {age} old"
-                )]
-            }
+        let mut notes = Vec::new();
+        if self.snapshot.in_force() == InForce::FromDisk {
+            let age = Duration::from_secs(self.snapshot.age().as_secs());
+            let age = humantime::format_duration(age);
+            notes.push(format!(
+                "the database could not be read since the start: the keys are those of a snapshot from disk, {age} old"
+            ));
         }
+        let faults = self.snapshot.policy_faults();
+        if faults > 0 {
+            notes.push(format!(
+                "policies and settings that can't be understood, as the log says: {faults}"
+            ));
+        }
+        notes
     }
 }
 

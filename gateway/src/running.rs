@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::Prices;
 use ingest::{Database, Ingest, SpoolStartError, Unstored};
+use policy_engine::Engine;
 use proxy::{
     Collector, DataPlane, Errands, KeyIndex, McpRegistry, Resources, Target, UpstreamObjects,
     UpstreamOptions,
@@ -83,12 +84,14 @@ impl Running {
         let keys = Arc::new(KeyIndex::default());
         let mcp_servers = Arc::new(McpRegistry::default());
         let objects = Arc::new(UpstreamObjects::default());
+        let engine = Arc::new(Engine::new(Arc::clone(&clock)));
         let (snapshot, state) = Snapshot::new(
             database.clone(),
             Memory::new(
                 Arc::clone(&keys),
                 Arc::clone(&mcp_servers),
                 Arc::clone(&objects),
+                Arc::clone(&engine),
             ),
             targets.clone(),
             &config.data_dir,

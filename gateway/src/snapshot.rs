@@ -1,8 +1,8 @@
-//! The keys in memory, kept like those in the database, and the MCP servers with them.
+//! The keys in memory, kept like those in the database, and with them the rules that they are under.
 //!
 //! Guarantees: at start all keys are loaded before the gateway is ready, or, if the database can't be read, those that an earlier
 //! process has left on disk are put in force; a committed change counts as soon as its notification arrives; a lost
-//! notification is made up for by the next poll. While the database is away the last state stays in force.
+//! notification is made up for by the next poll; the rules of an organization are in force before keys that need them. While the database is away the last state stays in force.
 
 mod change;
 mod disk;
@@ -11,6 +11,7 @@ mod keeper;
 mod load;
 mod memory;
 mod place;
+mod rules;
 mod saved;
 mod state;
 
@@ -34,6 +35,7 @@ use self::keeper::{Keeper, Offer};
 use self::load::{Fingerprint, Scope};
 pub(crate) use self::load::{Targets, load_key};
 pub(crate) use self::memory::Memory;
+use self::rules::Whose;
 pub(crate) use self::state::{InForce, SnapshotState};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -146,6 +148,7 @@ impl Snapshot {
         if let Some(saved) = self.keeper.read().await {
             let verified_at = saved.verified_at();
             self.memory.restore(saved, &self.targets);
+            self.note_faults();
             self.state.restored(verified_at);
             let age = Duration::from_secs(self.state.age().as_secs());
             tracing::warn!(
@@ -196,7 +199,9 @@ impl Snapshot {
         answered(client.batch_execute("LISTEN mindweave")).await?;
         // Whose objects are whose, before anybody may ask for one.
         self.follow_objects(&client).await?;
+        self.load_rules(&client, Whose::Everybody).await?;
         self.reload(&client, &Scope::All).await?;
+        self.let_go_of_rules();
         self.compare_mcp_servers(&client).await?;
         (*backoff, *failing) = (FIRST_BACKOFF, false);
         tracing::info!(keys = self.memory.keys(), "keys loaded");
@@ -211,27 +216,50 @@ impl Snapshot {
                     let changes = Change::gather(change, &mut waiting);
                     // Relaxed: set before the change that was just received, which the channel orders.
                     let all = missed.swap(false, Ordering::Relaxed);
-                    let scopes = if all { vec![Scope::All] } else { Change::scopes(&changes) };
-                    for scope in scopes {
-                        self.reload(&client, &scope).await?;
-                    }
-                    if all || Change::concern(&changes, "upstream_objects") {
-                        self.follow_objects(&client).await?;
-                    }
-                    if all || Change::concern(&changes, "mcp_servers") {
-                        self.compare_mcp_servers(&client).await?;
-                    }
+                    self.follow_changes(&client, &changes, all).await?;
                 }
                 _ = polls.tick() => self.poll(&client).await?,
             }
         }
     }
 
+    /// Loads what has changed, or whatever has if `all` that is known is that something did.
+    async fn follow_changes(
+        &mut self,
+        client: &Client,
+        changes: &[Change],
+        all: bool,
+    ) -> Result<(), SnapshotError> {
+        if all {
+            self.compare_rules(client).await?;
+        } else {
+            self.follow_rules(client, changes).await?;
+        }
+        let scopes = if all {
+            vec![Scope::All]
+        } else {
+            Change::scopes(changes)
+        };
+        for scope in scopes {
+            self.reload(client, &scope).await?;
+        }
+        self.let_go_of_rules();
+        if all || Change::concern(changes, "upstream_objects") {
+            self.follow_objects(client).await?;
+        }
+        if all || Change::concern(changes, "mcp_servers") {
+            self.compare_mcp_servers(client).await?;
+        }
+        Ok(())
+    }
+
     /// Finds what no notification told of.
     async fn poll(&mut self, client: &Client) -> Result<(), SnapshotError> {
+        self.compare_rules(client).await?;
         if answered(load::fingerprint(client)).await? != self.memory.fingerprint() {
             self.reload(client, &Scope::All).await?;
         }
+        self.let_go_of_rules();
         self.compare_mcp_servers(client).await?;
         self.follow_objects(client).await?;
         self.verified();
@@ -262,6 +290,7 @@ impl Snapshot {
 
     async fn reload(&mut self, client: &Client, scope: &Scope) -> Result<(), SnapshotError> {
         let loaded = answered(load::keys(client, scope, &self.targets)).await?;
+        self.load_rules_for(client, &loaded).await?;
         self.memory.replace(scope, loaded);
         if *scope == Scope::All {
             self.memory.set_complete();

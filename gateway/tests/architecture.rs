@@ -20,7 +20,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("domain", &[]),
     (
         "gateway",
-        &["domain", "ingest", "migrations", "proxy", "simulator"],
+        &[
+            "domain",
+            "ingest",
+            "migrations",
+            "policy-engine",
+            "proxy",
+            "simulator",
+        ],
     ),
     ("ingest", &["domain"]),
     ("load-tests", &["ingest", "migrations", "testkit"]),

@@ -54,8 +54,30 @@ pub(crate) fn put_cents(row: &mut BytesMut, amount: Picodollars) {
     }
 }
 
+/// Reads what [`put_cents`] wrote, without its length.
+pub(crate) fn read_cents(field: &[u8]) -> Option<Picodollars> {
+    let (head, groups) = field.split_first_chunk::<8>()?;
+    let [c0, c1, w0, w1, ..] = *head;
+    let count = usize::try_from(i16::from_be_bytes([c0, c1])).ok()?;
+    let weight = i32::from(i16::from_be_bytes([w0, w1]));
+    let (groups, rest) = groups.as_chunks::<2>();
+    if !rest.is_empty() || groups.len() != count {
+        return None;
+    }
+    // In units of 10^-12 cents: the first group behind the point is worth 10,000^2 of them.
+    let mut amount: u128 = 0;
+    for (power, group) in (0..=weight + 3).rev().zip(groups) {
+        let worth = u128::from(BASE).checked_pow(u32::try_from(power).ok()?)?;
+        let group = u128::try_from(i16::from_be_bytes(*group)).ok()?;
+        amount = amount.checked_add(group.checked_mul(worth)?)?;
+    }
+    u64::try_from(amount / 100).ok().map(Picodollars)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Count, weight, sign and scale, then the groups.
@@ -87,6 +109,33 @@ mod tests {
             (u64::MAX, &[6, 2, 0, 10, 18, 4467, 4407, 3709, 5516, 1500]),
         ] {
             assert_eq!(encoded(amount), expected, "{amount}");
+        }
+    }
+
+    /// What was written, without its length.
+    fn field(amount: u64) -> BytesMut {
+        let mut row = BytesMut::new();
+        put_cents(&mut row, Picodollars(amount));
+        row.split_off(4)
+    }
+
+    #[test]
+    fn what_is_no_amount_is_not_read() {
+        let whole = field(1_234_565_000_000_000);
+        for length in 0..whole.len() {
+            assert_eq!(read_cents(&whole[..length]), None, "{length} bytes");
+        }
+        let mut huge = whole;
+        huge[2..4].copy_from_slice(&i16::MAX.to_be_bytes());
+        assert_eq!(read_cents(&huge), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_amount_is_read_as_it_was_written(amount: u64, shift in 0_u32..64) {
+            for amount in [amount, amount >> shift, amount >> shift << shift] {
+                prop_assert_eq!(read_cents(&field(amount)), Some(Picodollars(amount)));
+            }
         }
     }
 }

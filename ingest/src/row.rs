@@ -3,6 +3,8 @@
 //! Whatever the event holds, the row is one that the database accepts: NUL characters are replaced, texts cut
 //! to their column's length, numbers clamped to their column's range.
 
+mod read;
+
 use bytes::{BufMut, BytesMut};
 use domain::{Basis, Repeatable, UsageEvent};
 use serde_json::{Map, Value, json};
@@ -11,6 +13,8 @@ use crate::field::{
     put_count, put_field, put_jsonb, put_null, put_optional, put_optional_text, put_text,
 };
 use crate::numeric;
+
+pub(crate) use self::read::read_usage;
 
 /// The statement whose data [`encode`] writes; its columns are in the order of the encoding.
 pub const COPY_STATEMENT: &str = "COPY usage_events (time, org_id, project_id, user_id, api_key_id, request_id, \

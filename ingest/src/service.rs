@@ -23,6 +23,7 @@ use crate::open_slots::OpenSlots;
 use crate::record;
 use crate::recovery;
 use crate::spool::Group;
+use crate::spooled::Spooled;
 use crate::streams::{SpoolOptions, SpoolStartError, Streams};
 use crate::writer::{Shared, Writer};
 
@@ -71,6 +72,7 @@ pub struct Ingest {
     writers: TaskTracker,
     stop: CancellationToken,
     open_files: Vec<PathBuf>,
+    spooled: Spooled,
 }
 
 impl Ingest {
@@ -90,6 +92,7 @@ impl Ingest {
         let mut streams = Streams::open(&options.spool, options.writers, replace)?;
         let metrics = SpoolMetrics::register();
         recover(root, &mut streams)?;
+        let spooled = streams.spooled();
 
         let capacity = Arc::new(Capacity::new(options.max_pending_events));
         if let Err(error) = streams.make_first_room() {
@@ -143,6 +146,7 @@ impl Ingest {
             writers,
             stop: shared.stop,
             open_files,
+            spooled,
         };
         Ok((ingest, lanes))
     }
@@ -151,6 +155,12 @@ impl Ingest {
     #[must_use]
     pub fn room(&self) -> Room {
         Room(Arc::clone(&self.capacity))
+    }
+
+    /// A look at what earlier processes have left in the spool, requests that they didn't bring to an end included.
+    #[must_use]
+    pub fn spooled(&self) -> Spooled {
+        self.spooled.clone()
     }
 
     /// Requests under way and events that are not in the spool yet.

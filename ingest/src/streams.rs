@@ -20,6 +20,7 @@ use crate::appending::{Appending, Feed};
 use crate::capacity::EVENT_BYTES;
 use crate::replacing::{self, Replacing};
 use crate::spool::{Disk, Durability, Group, OsDisk, Reader, SpoolError, Stream, StreamOptions};
+use crate::spooled::Spooled;
 
 /// Where and how events wait on disk.
 #[derive(Debug, Clone)]
@@ -174,6 +175,16 @@ impl Streams {
 
     pub(crate) fn disk(&self) -> Arc<dyn Disk> {
         Arc::clone(&self.disk)
+    }
+
+    /// A look at what is there now.
+    pub(crate) fn spooled(&self) -> Spooled {
+        let all = self.current.iter().chain(&self.orphans);
+        Spooled {
+            disk: self.disk(),
+            root: self.root.clone(),
+            ends: all.map(|stream| (stream.id(), stream.last_seq())).collect(),
+        }
     }
 
     /// Appends a group to the next stream.

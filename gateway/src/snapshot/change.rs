@@ -1,11 +1,24 @@
 //! Notifications of the database: which row of which table has changed.
 
+use std::collections::HashSet;
+
 use domain::{ApiKeyId, OrgId, ProjectId};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::load::Scope;
+
+/// The tables that rules are made of.
+const RULES: [&str; 7] = [
+    "organizations",
+    "subscriptions",
+    "org_members",
+    "projects",
+    "policies",
+    "mcp_servers",
+    "mcp_tools",
+];
 
 /// The payload of a notification.
 #[derive(Debug, Deserialize)]
@@ -23,6 +36,13 @@ impl Change {
     /// Whether a table is among those that have changed.
     pub(super) fn concern(changes: &[Self], table: &str) -> bool {
         changes.iter().any(|change| change.table == table)
+    }
+
+    /// The rows that have changed of what rules are made of; `None` if a table has as a whole.
+    pub(super) fn rows_of_rules(changes: &[Self]) -> Option<HashSet<Uuid>> {
+        let of_rules = |change: &&Self| RULES.contains(&change.table.as_str());
+        let rows = changes.iter().filter(of_rules);
+        rows.map(|change| change.id).collect()
     }
 
     /// A change with all others that already wait.
@@ -84,5 +104,34 @@ mod tests {
         );
         assert_eq!(scopes(&[&key, all]), [Scope::All]);
         assert_eq!(scopes(&[&other, "not ours"]), []);
+    }
+
+    #[test]
+    fn changes_name_the_rows_that_rules_are_made_of() {
+        let [one, two] = [1, 2].map(Uuid::from_u128);
+        let change = |table: &str, id: Option<Uuid>| Change {
+            table: table.to_owned(),
+            id,
+        };
+        for (changes, expected) in [
+            (vec![], Some(vec![])),
+            (vec![change("api_keys", Some(one))], Some(vec![])),
+            (vec![change("users", None)], Some(vec![])),
+            (
+                vec![
+                    change("policies", Some(one)),
+                    change("mcp_tools", Some(two)),
+                    change("policies", Some(one)),
+                ],
+                Some(vec![one, two]),
+            ),
+            (
+                vec![change("policies", Some(one)), change("org_members", None)],
+                None,
+            ),
+        ] {
+            let expected = expected.map(HashSet::from_iter);
+            assert_eq!(Change::rows_of_rules(&changes), expected, "{changes:?}");
+        }
     }
 }

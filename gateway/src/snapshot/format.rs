@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::saved::Saved;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// What a snapshot begins with, up to the number of the version.
 const TITLE: &str = "mindweave-snapshot ";
 /// The last line, up to the 64 digits.

@@ -26,7 +26,7 @@ const KEYS: &str = "\
     FROM api_keys k JOIN projects p ON p.id = k.project_id JOIN organizations o ON o.id = p.org_id";
 
 /// Tells two states of a row apart. Being used changes nothing that is in it.
-const ROW_HASH: &str = "hashtextextended(found::text, 0)";
+pub(super) const ROW_HASH: &str = "hashtextextended(found::text, 0)";
 
 /// Servers that nobody has deleted, whatever their approval: a call is told by its name.
 const MCP_SERVERS: &str = "SELECT id, project_id, name FROM mcp_servers WHERE deleted_at IS NULL";
@@ -69,6 +69,16 @@ pub(super) struct Loaded {
 pub(super) struct Fingerprint {
     pub(super) rows: i64,
     pub(super) hash: i64,
+}
+
+impl Fingerprint {
+    /// That of what both are of.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self {
+            rows: self.rows.saturating_add(other.rows),
+            hash: self.hash ^ other.hash,
+        }
+    }
 }
 
 /// Who answers which keys.
@@ -131,7 +141,8 @@ pub(super) async fn fingerprint(client: &Client) -> Result<Fingerprint, tokio_po
     fingerprint_of(client, KEYS).await
 }
 
-async fn fingerprint_of(
+/// The fingerprint of all rows that a query finds.
+pub(super) async fn fingerprint_of(
     client: &Client,
     select: &str,
 ) -> Result<Fingerprint, tokio_postgres::Error> {

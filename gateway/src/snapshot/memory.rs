@@ -1,23 +1,26 @@
-//! What of the database is in memory: keys, MCP servers, owners of objects upstream.
+//! What of the database is in memory: keys, rules, MCP servers, owners of objects upstream.
 //!
 //! Guarantees: a key that is replaced is at no moment unknown, unless its text is another one now; counts every change, so that
 //! whoever keeps a copy knows that it is old.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{ApiKeyId, KeyHash, OrgId, ProjectId};
 use metrics::gauge;
+use policy_engine::Engine;
 use proxy::{KeyIndex, KeyRecord, McpRegistry, McpServers, UpstreamObjects};
 
 use super::load::{Fingerprint, Loaded, Scope, Targets};
-use super::saved::Saved;
+use super::rules::{OrgRules, Rules, Whose};
+use super::saved::{Saved, SavedOrganization};
 
 /// What the data plane reads, and what is known of where it comes from.
 pub(crate) struct Memory {
     index: Arc<KeyIndex>,
     mcp_servers: Arc<McpRegistry>,
     objects: Arc<UpstreamObjects>,
+    rules: Rules,
     known: HashMap<ApiKeyId, Known>,
     changes: u64,
 }
@@ -41,6 +44,7 @@ pub(super) struct Edition {
 /// All of it, at one moment. Objects may be added while it is looked at.
 pub(super) struct Contents {
     pub(super) keys: Vec<HeldKey>,
+    pub(super) organizations: Vec<SavedOrganization>,
     pub(super) mcp_servers: Arc<McpServers>,
     pub(super) objects: Arc<UpstreamObjects>,
 }
@@ -58,11 +62,13 @@ impl Memory {
         index: Arc<KeyIndex>,
         mcp_servers: Arc<McpRegistry>,
         objects: Arc<UpstreamObjects>,
+        engine: Arc<Engine>,
     ) -> Self {
         Self {
             index,
             mcp_servers,
             objects,
+            rules: Rules::new(engine),
             known: HashMap::new(),
             changes: 0,
         }
@@ -75,6 +81,21 @@ impl Memory {
 
     pub(super) fn objects(&self) -> &UpstreamObjects {
         &self.objects
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Puts an organization's rules in force. What is gone stays until [`Self::let_go_of_rules`].
+    pub(super) fn replace_rules(&mut self, whose: &Whose, loaded: BTreeMap<OrgId, OrgRules>) {
+        if self.rules.replace(whose, loaded) {
+            self.changes += 1;
+        }
+    }
+
+    pub(super) fn let_go_of_rules(&mut self) {
+        self.rules.let_go();
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
@@ -140,6 +161,7 @@ impl Memory {
         };
         Contents {
             keys: self.known.iter().filter_map(held).collect(),
+            organizations: self.rules.contents(),
             mcp_servers: self.mcp_servers.load_full(),
             objects: Arc::clone(&self.objects),
         }
@@ -152,6 +174,8 @@ impl Memory {
             self.objects.insert(id, owner);
         }
         self.replace_mcp_servers(saved.mcp_servers());
+        // And under which rules keys are.
+        self.rules.restore(saved.organizations);
         let keys = saved.keys.into_iter();
         let loaded = keys.map(|key| key.into_loaded(targets)).collect();
         self.replace(&Scope::All, loaded);

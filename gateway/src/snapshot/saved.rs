@@ -1,7 +1,8 @@
 //! What is kept on disk of what is in memory, field by field.
 //!
 //! Guarantees: no text of a key, only its SHA-256; no key of an upstream. Who answers a key is decided by the configuration that
-//! is in force when it is read. The words here are those of the file: changing one takes a new version of its format.
+//! is in force when it is read. The words here, and those of [`OrgSource`] and [`ProjectSource`], are those of the file: changing
+//! one takes a new version of its format.
 
 mod hex;
 mod objects;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use domain::{ApiKeyId, KeyHash, KeyKind, McpServerId, OrgId, ProjectId, Timestamp, UserId};
 use ipnet::IpNet;
+use policy_engine::{OrgSource, ProjectSource};
 use proxy::{
     AllowedIps, KeyRecord, KeyStatus, McpServers, OnClientDisconnect, Scopes, TenantState,
     UpstreamObjects,
@@ -28,9 +30,19 @@ pub(super) struct Saved {
     /// When it was last known to be that.
     verified_unix_micros: i64,
     pub(super) keys: Vec<SavedKey>,
+    pub(super) organizations: Vec<SavedOrganization>,
     mcp_servers: Vec<SavedServer>,
     #[serde(with = "objects")]
     pub(super) objects: Arc<UpstreamObjects>,
+}
+
+/// An organization's rules, as they came from the database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavedOrganization {
+    pub(super) org: Arc<OrgSource>,
+    /// In the order of their ids.
+    pub(super) projects: Vec<Arc<ProjectSource>>,
 }
 
 /// A key, refused ones too.
@@ -107,6 +119,7 @@ impl Saved {
             database,
             verified_unix_micros: verified_at.unix_micros,
             keys: contents.keys.iter().map(SavedKey::of).collect(),
+            organizations: contents.organizations.clone(),
             mcp_servers: contents.mcp_servers.iter().map(server).collect(),
             objects: Arc::clone(&contents.objects),
         }

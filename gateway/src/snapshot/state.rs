@@ -1,7 +1,7 @@
 //! How the snapshot of the keys does, for readiness and metrics.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::{Clock, Timestamp};
@@ -14,6 +14,7 @@ pub(crate) struct SnapshotState {
     /// When it was last known to be like the database, in microseconds of the monotonic clock; what another process has
     /// left may be older than that clock.
     verified_micros: AtomicI64,
+    policy_faults: AtomicUsize,
     clock: Arc<dyn Clock>,
 }
 
@@ -34,6 +35,7 @@ impl SnapshotState {
             from_disk: AtomicBool::new(false),
             from_database: AtomicBool::new(false),
             verified_micros: AtomicI64::new(0),
+            policy_faults: AtomicUsize::new(0),
             clock,
         }
     }
@@ -57,6 +59,16 @@ impl SnapshotState {
         let verified = self.verified_micros.load(Ordering::Relaxed);
         let age = self.monotonic_micros().saturating_sub(verified);
         Duration::from_micros(u64::try_from(age).unwrap_or_default())
+    }
+
+    /// How many policies and settings can't be understood.
+    pub(crate) fn policy_faults(&self) -> usize {
+        // Relaxed: for people.
+        self.policy_faults.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_policy_faults(&self, count: usize) {
+        self.policy_faults.store(count, Ordering::Relaxed);
     }
 
     /// The same as a moment. It tells the truth about what is in force, not about when it was loaded.

@@ -8,7 +8,12 @@ use crate::snapshot::memory::Memory;
 const OURS: &str = "db:5432/main";
 
 fn saved(database: &str) -> Saved {
-    let memory = Memory::new(Arc::default(), Arc::default(), Arc::default());
+    let memory = Memory::new(
+        Arc::default(),
+        Arc::default(),
+        Arc::default(),
+        Arc::new(policy_engine::Engine::new(crate::clock::system())),
+    );
     let at = Timestamp { unix_micros: 7 };
     Saved::new(database.to_owned(), at, &memory.contents())
 }

@@ -1,17 +1,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use domain::{ApiKeyId, KeyHash, KeyKind, McpServerId, OrgId, ProjectId, Timestamp, UserId};
+use domain::{
+    ApiKeyId, KeyHash, KeyKind, McpServerId, OrgId, PolicyId, ProjectId, Timestamp, UserId,
+};
+use policy_engine::{
+    OrgSource, PolicySource, PolicyStatus, ProjectSource, ServerSource, SubscriptionSource,
+    ToolSource,
+};
 use proptest::prelude::*;
 use proxy::{
     AllowedIps, KeyRecord, KeyStatus, McpServers, OnClientDisconnect, Scopes, Target, TenantState,
     UpstreamObjects,
 };
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
 use crate::snapshot::load::{Loaded, Targets};
 use crate::snapshot::memory::{Contents, HeldKey};
+use crate::snapshot::saved::SavedOrganization;
 
 const DATABASE: &str = "db.internal:5432/mindweave";
 const VERIFIED_AT: Timestamp = Timestamp {
@@ -121,9 +129,71 @@ fn contents(keys: Vec<HeldKey>) -> Contents {
     }
     Contents {
         keys,
+        organizations: organizations(),
         mcp_servers: Arc::new(mcp_servers),
         objects: Arc::new(objects),
     }
+}
+
+/// Everything that an organization's rules can hold.
+fn organizations() -> Vec<SavedOrganization> {
+    let [id, project, policy, server, user] = [201, 202, 203, 204, 205].map(Uuid::from_u128);
+    let policy = PolicySource {
+        id: PolicyId(policy),
+        name: "a \"policy\"\n\u{1}".to_owned(),
+        kind: "usage".to_owned(),
+        rules: json!({"max_cost_per_day_usd": 0.1, "deep": [[[{"a": null}]]]}),
+        applies_to: json!({"users": ["all"]}),
+        priority: i32::MIN,
+        status: PolicyStatus::Draft,
+        created_unix_micros: i64::MIN,
+    };
+    let server = ServerSource {
+        id: McpServerId(server),
+        name: "github".to_owned(),
+        status: "pending".to_owned(),
+        policy: json!("it can't be read"),
+        tools: vec![ToolSource {
+            name: "search".to_owned(),
+            enabled: false,
+        }],
+    };
+    let org = OrgSource {
+        id: OrgId(id),
+        slug: "größe-😀".to_owned(),
+        settings: json!({"require_mcp_approval": true}),
+        subscription: Some(SubscriptionSource {
+            status: "trialing".to_owned(),
+            limits: Value::Null,
+        }),
+        roles: BTreeMap::from([(UserId(user), "owner".to_owned())]),
+        policies: vec![policy.clone()],
+    };
+    let bare = OrgSource {
+        id: OrgId(Uuid::from_u128(200)),
+        subscription: None,
+        roles: BTreeMap::new(),
+        policies: Vec::new(),
+        ..org.clone()
+    };
+    let project = ProjectSource {
+        id: ProjectId(project),
+        slug: "website".to_owned(),
+        settings: json!({}),
+        quotas: json!({"max_tokens_per_day": 18_446_744_073_709_551_615_u64}),
+        policies: vec![policy],
+        mcp_servers: vec![server],
+    };
+    vec![
+        SavedOrganization {
+            org: Arc::new(bare),
+            projects: Vec::new(),
+        },
+        SavedOrganization {
+            org: Arc::new(org),
+            projects: vec![Arc::new(project)],
+        },
+    ]
 }
 
 fn encoded(contents: &Contents) -> Vec<u8> {
@@ -149,6 +219,7 @@ fn all_that_the_data_plane_needs_comes_back() {
     let read = decode(&encoded(&kept)).unwrap();
     assert_eq!(read.database, DATABASE);
     assert_eq!(read.verified_at(), VERIFIED_AT);
+    assert_eq!(read.organizations, kept.organizations);
     let servers = read.mcp_servers();
     assert_eq!(sorted(servers.iter()), sorted(kept.mcp_servers.iter()));
     assert_eq!(sorted(read.objects.iter()), sorted(kept.objects.iter()));
@@ -197,6 +268,7 @@ fn neither_keys_nor_secrets_are_in_it() {
 fn nothing_is_a_state_too() {
     let nothing = Contents {
         keys: Vec::new(),
+        organizations: Vec::new(),
         mcp_servers: Arc::default(),
         objects: Arc::default(),
     };
@@ -244,7 +316,8 @@ fn a_file_with_something_behind_it_or_twice_over_is_not_read() {
 #[test]
 fn another_version_is_told_whatever_the_rest_is() {
     for (title, expected) in [
-        ("mindweave-snapshot 2\n", "version 2,"),
+        ("mindweave-snapshot 1\n", "version 1,"),
+        ("mindweave-snapshot 3\n", "version 3,"),
         ("mindweave-snapshot 0\n{}", "version 0,"),
         ("mindweave-snapshot 4294967295\n", "version 4294967295,"),
         ("mindweave-snapshot 4294967296\n", "not a snapshot"),
@@ -280,7 +353,7 @@ proptest! {
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         titled in any::<bool>(),
     ) {
-        let title = if titled { "mindweave-snapshot 1\n" } else { "" };
+        let title = if titled { "mindweave-snapshot 2\n" } else { "" };
         refused(&[title.as_bytes(), &bytes].concat());
     }
 

@@ -45,7 +45,12 @@ impl Bench {
             Arc::<SetClock>::clone(&clock),
             TaskTracker::new(),
         );
-        let memory = Memory::new(Arc::default(), Arc::default(), Arc::default());
+        let memory = Memory::new(
+            Arc::default(),
+            Arc::default(),
+            Arc::default(),
+            Arc::new(policy_engine::Engine::new(crate::clock::system())),
+        );
         Self {
             data_dir,
             clock,

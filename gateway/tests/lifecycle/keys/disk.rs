@@ -217,7 +217,7 @@ async fn a_file_that_is_not_what_was_written_is_not_used() {
     for (content, reason) in [
         (half, "its checksum is wrong"),
         (&altered, "its checksum is wrong"),
-        (b"mindweave-snapshot 2\n", "is version 2"),
+        (b"mindweave-snapshot 1\n", "is version 1"),
         (b"something else\n", "it is not a snapshot"),
         (b"", "it is not a snapshot"),
     ] {

@@ -1,0 +1,105 @@
+//! How the rules are loaded when something has changed, or may have.
+//!
+//! Guarantees: of several changes that wait each organization is loaded once; a row is taken to be of whoever had it when it was
+//! loaded last and of whoever has it now. One that is part of nobody's rules, then or now, changes none.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use domain::OrgId;
+use proxy::{KeyRecord, TenantState};
+use tokio::time::timeout;
+use tokio_postgres::Client;
+
+use super::{Whose, load};
+use crate::snapshot::change::Change;
+use crate::snapshot::load::Loaded;
+use crate::snapshot::{Snapshot, SnapshotError, answered};
+
+/// There may be many organizations, and many members.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(120);
+
+impl Snapshot {
+    /// Puts in force what the database says.
+    pub(in crate::snapshot) async fn load_rules(
+        &mut self,
+        client: &Client,
+        whose: Whose,
+    ) -> Result<(), SnapshotError> {
+        let loaded = timeout(LOAD_TIMEOUT, load::organizations(client, &whose))
+            .await
+            .map_err(|_| SnapshotError::Silent(LOAD_TIMEOUT))??;
+        self.memory.replace_rules(&whose, loaded);
+        self.note_faults();
+        Ok(())
+    }
+
+    /// Loads those whose rows have changed.
+    pub(in crate::snapshot) async fn follow_rules(
+        &mut self,
+        client: &Client,
+        changes: &[Change],
+    ) -> Result<(), SnapshotError> {
+        let Some(rows) = Change::rows_of_rules(changes) else {
+            return self.compare_rules(client).await;
+        };
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut concerned = answered(load::owners(client, &rows)).await?;
+        concerned.extend(self.memory.rules().made_of(&rows));
+        self.load_rules_of(client, concerned).await
+    }
+
+    /// Loads those that aren't as the database has them.
+    pub(in crate::snapshot) async fn compare_rules(
+        &mut self,
+        client: &Client,
+    ) -> Result<(), SnapshotError> {
+        let now = answered(load::fingerprint(client)).await?;
+        if now == self.memory.rules().fingerprint() {
+            return Ok(());
+        }
+        let each = answered(load::fingerprints(client)).await?;
+        let unlike = self.memory.rules().unlike(&each);
+        self.load_rules_of(client, unlike).await
+    }
+
+    /// Loads the rules of keys that can't be answered without them.
+    pub(in crate::snapshot) async fn load_rules_for(
+        &mut self,
+        client: &Client,
+        keys: &[Loaded],
+    ) -> Result<(), SnapshotError> {
+        let rules = self.memory.rules();
+        let is_without = |key: &&Loaded| {
+            let is_in_use = |record: &KeyRecord| record.tenant == TenantState::Active;
+            let record = key.key.as_ref().map(|(_, record)| record);
+            record.is_some_and(is_in_use) && !rules.knows(key.project_id)
+        };
+        let without = keys.iter().filter(is_without).map(|key| key.org_id);
+        let without = without.collect();
+        self.load_rules_of(client, without).await
+    }
+
+    async fn load_rules_of(
+        &mut self,
+        client: &Client,
+        organizations: BTreeSet<OrgId>,
+    ) -> Result<(), SnapshotError> {
+        if organizations.is_empty() {
+            return Ok(());
+        }
+        self.load_rules(client, Whose::These(organizations)).await
+    }
+
+    /// Takes out of force what is gone, now that no key needs it.
+    pub(in crate::snapshot) fn let_go_of_rules(&mut self) {
+        self.memory.let_go_of_rules();
+        self.note_faults();
+    }
+
+    pub(in crate::snapshot) fn note_faults(&self) {
+        self.state.set_policy_faults(self.memory.rules().faults());
+    }
+}

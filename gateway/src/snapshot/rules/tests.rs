@@ -1,0 +1,6 @@
+//! The rules against a real database: what is loaded, and that every change of it is.
+
+mod bench;
+mod changes;
+mod loading;
+mod replacing;
