@@ -102,6 +102,7 @@ fn events(rows: usize, age: Duration) -> Vec<UsageEvent> {
         more_mcp_calls: 0,
         created: None,
         repeatable: None,
+        refused: None,
         quality: UsageQuality::Exact,
         latency_ms: 2_000,
         time_to_first_token_ms: Some(300),

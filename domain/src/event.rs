@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    ApiKeyId, Cost, Endpoint, McpServerId, ObjectKind, OrgId, Picodollars, ProjectId, RequestId,
-    Timestamp, Usage, UserId,
+    ApiKeyId, Cost, Endpoint, McpServerId, ObjectKind, OrgId, Picodollars, PolicyId, ProjectId,
+    RequestId, Timestamp, Usage, UserId,
 };
 
 /// One row of `usage_events`.
@@ -51,8 +51,20 @@ pub struct UsageEvent {
     pub created: Option<CreatedObject>,
     /// What it speaks of, if that may be seen again and counts once.
     pub repeatable: Option<Repeatable>,
+    /// What was refused, if it was: nothing was sent upstream.
+    #[serde(default)]
+    pub refused: Option<Refused>,
     /// Made with a test key: at no cost, outside aggregates and budgets.
     pub test: bool,
+}
+
+/// Requests that a rule refused, of one key and for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// How many there were.
+    pub count: u64,
+    /// The policy, if it was one's.
+    pub policy_id: Option<PolicyId>,
 }
 
 /// One row of `mcp_usage`: a call of an MCP server's tool that an answer shows.

@@ -18,8 +18,8 @@ pub mod usage;
 pub use endpoint::Endpoint;
 pub use error_chain::error_chain;
 pub use event::{
-    BatchItem, CreatedObject, EventStatus, EventType, McpCall, McpStatus, Outcome, Repeatable,
-    RunningTotal, UsageEvent, UsageQuality,
+    BatchItem, CreatedObject, EventStatus, EventType, McpCall, McpStatus, Outcome, Refused,
+    Repeatable, RunningTotal, UsageEvent, UsageQuality,
 };
 pub use id::{ApiKeyId, McpServerId, OrgId, PolicyId, ProjectId, RequestId, UserId};
 pub use key::{KeyHash, KeyKind};

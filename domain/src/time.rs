@@ -15,12 +15,49 @@ impl Timestamp {
     /// Microseconds between 1970-01-01 and 2000-01-01, where PostgreSQL's own count begins.
     const POSTGRES_EPOCH_UNIX_MICROS: i64 = 946_684_800_000_000;
 
+    /// As RFC 3339 has it, to the second: `2026-11-25T00:00:00Z`.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let seconds = self.unix_micros.div_euclid(1_000_000);
+        let (year, month, day) = civil(seconds.div_euclid(SECONDS_A_DAY));
+        let second = seconds.rem_euclid(SECONDS_A_DAY);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
     /// Microseconds since 2000-01-01, as binary `timestamptz` has it.
     #[must_use]
     pub fn postgres_micros(self) -> i64 {
         self.unix_micros
             .saturating_sub(Self::POSTGRES_EPOCH_UNIX_MICROS)
     }
+}
+
+const SECONDS_A_DAY: i64 = 86_400;
+
+/// Year, month and day of the month, both from 1, of a day counted from 1970-01-01. The calendar is counted from 1 March of year 0,
+/// in eras of 400 years.
+#[must_use]
+pub fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day = days.rem_euclid(146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    (era * 400 + year + i64::from(month < 3), month, day_of_month)
+}
+
+/// Days from 1970-01-01 to the first of a month, which is counted from 1.
+#[must_use]
+pub fn days_to_month(year: i64, month: i64) -> i64 {
+    let year = year - i64::from(month < 3);
+    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5;
+    era * 146_097 + year * 365 + year / 4 - year / 100 + day_of_year - 719_468
 }
 
 /// Where the present comes from. The binary has one that asks the system; tests have one they set.
@@ -35,6 +72,21 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_shown_in_utc() {
+        for (unix_seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_599_005, "2026-11-25T09:30:05Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            let moment = Timestamp {
+                unix_micros: unix_seconds * 1_000_000,
+            };
+            assert_eq!(moment.rfc3339(), expected);
+        }
+    }
 
     #[test]
     fn postgres_counts_from_the_year_2000() {

@@ -117,6 +117,7 @@ impl Running {
             prices,
             mcp_servers,
             objects,
+            policies: engine,
             spending: Arc::default(),
             clock: Arc::clone(&clock),
         };

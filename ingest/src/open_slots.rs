@@ -203,6 +203,7 @@ fn read(slot: &[u8]) -> Option<UsageEvent> {
         more_mcp_calls: 0,
         created: None,
         repeatable: None,
+        refused: None,
         test: flags & IS_TEST != 0,
     })
 }

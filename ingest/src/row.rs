@@ -104,6 +104,12 @@ fn metadata(event: &UsageEvent) -> Value {
         }
         None => {}
     }
+    if let Some(refused) = &event.refused {
+        metadata.insert("refusals".to_owned(), json!(refused.count));
+        if let Some(policy_id) = refused.policy_id {
+            metadata.insert("policy_id".to_owned(), json!(policy_id));
+        }
+    }
     if event.test {
         metadata.insert("test".to_owned(), json!(true));
     }

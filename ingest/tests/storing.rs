@@ -60,6 +60,7 @@ fn event() -> UsageEvent {
         more_mcp_calls: 0,
         created: None,
         repeatable: None,
+        refused: None,
         quality: UsageQuality::Exact,
         latency_ms: 7,
         time_to_first_token_ms: Some(8),

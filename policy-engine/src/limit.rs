@@ -1,5 +1,6 @@
 //! Limits: what is counted, over which window, for whom.
 
+use domain::time::{civil, days_to_month};
 use domain::{Picodollars, Timestamp};
 
 /// What is counted.
@@ -93,8 +94,8 @@ impl Window {
             Self::Day => days,
             Self::Week => (days + DAYS_TO_FIRST_MONDAY).div_euclid(7),
             Self::Month => {
-                let (year, month) = civil(days);
-                year * 12 + month
+                let (year, month, _) = civil(days);
+                year * 12 + month - 1
             }
         };
         i32::try_from(index).unwrap_or(i32::MAX)
@@ -109,7 +110,9 @@ impl Window {
             Self::Hour => index * 3_600,
             Self::Day => index * SECONDS_A_DAY,
             Self::Week => (index * 7 - DAYS_TO_FIRST_MONDAY) * SECONDS_A_DAY,
-            Self::Month => days_to(index.div_euclid(12), index.rem_euclid(12)) * SECONDS_A_DAY,
+            Self::Month => {
+                days_to_month(index.div_euclid(12), index.rem_euclid(12) + 1) * SECONDS_A_DAY
+            }
         };
         Timestamp {
             unix_micros: seconds.saturating_mul(1_000_000),
@@ -120,27 +123,6 @@ impl Window {
 const SECONDS_A_DAY: i64 = 86_400;
 /// 1970-01-01 was a Thursday.
 const DAYS_TO_FIRST_MONDAY: i64 = 3;
-
-/// Year, and month from 0, of a day counted from 1970-01-01. The calendar is counted from 1 March of year 0, in eras of 400 years.
-fn civil(days: i64) -> (i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day = days.rem_euclid(146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let month = (month_from_march + 2) % 12;
-    (era * 400 + year + i64::from(month < 2), month)
-}
-
-/// Days from 1970-01-01 to the first of a month, counted from 0.
-fn days_to(year: i64, month: i64) -> i64 {
-    let year = year - i64::from(month < 2);
-    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
-    let month_from_march = (month + 10) % 12;
-    let day_of_year = (153 * month_from_march + 2) / 5;
-    era * 146_097 + year * 365 + year / 4 - year / 100 + day_of_year - 719_468
-}
 
 /// A limit of a usage policy, a quota, or a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]

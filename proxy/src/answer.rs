@@ -34,6 +34,7 @@ pub(crate) async fn relay(
     note(&mut exchange, head.status.as_u16(), &head.headers);
     headers::strip_response(&mut head.headers);
     rescue::identify(&mut head.headers, exchange.id);
+    exchange.put_notes(&mut head.headers);
     exchange.report_added_latency();
 
     let editing = answer

@@ -13,16 +13,21 @@ use std::time::Duration;
 
 use domain::pricing::{Charge, Free, Span};
 use domain::{
-    Basis, BatchItem, Cost, CreatedObject, Endpoint, EventType, KeyKind, McpCall, ObjectKind,
-    Outcome, ProjectId, Repeatable, RequestId, Timestamp, UsageEvent,
+    Basis, BatchItem, Cost, CreatedObject, Endpoint, EventStatus, EventType, KeyKind, McpCall,
+    ObjectKind, Outcome, ProjectId, Repeatable, RequestId, Timestamp, UsageEvent,
 };
+use http::HeaderMap;
 use ingest::{Opening, Slot, Ticket};
+use policy_engine::{Admitted, Amounts, Denial, Notes, Spend};
 
 use crate::ended::{End, Ended, Head};
+use crate::failure::Failure;
 use crate::inspect::Inspected;
 use crate::keys::{KeyRecord, OnClientDisconnect};
 use crate::meter::{Call, Finding, FoundIn, Meter, Reading};
 use crate::metrics::Counted;
+use crate::notes;
+use crate::refusals::{First, Refusals};
 use crate::worker::Worker;
 
 /// A request under way.
@@ -42,6 +47,10 @@ pub(crate) struct Exchange {
     /// The kind of object that the request makes, if it is answered well.
     creates: Option<ObjectKind>,
     created: Option<CreatedObject>,
+    /// Why a rule refused it.
+    denial: Option<Box<Denial>>,
+    /// What its caller shall be told of limits.
+    notes: Option<Box<Notes>>,
     /// Ready when the event is durable.
     ticket: Option<Ticket>,
     /// No caller made it.
@@ -66,6 +75,8 @@ struct Admission {
     model: String,
     bills_user_profile: bool,
     slot: Slot,
+    /// What it holds of its budgets.
+    admitted: Box<Admitted>,
 }
 
 /// The upstream's answer, as far as it has come.
@@ -89,6 +100,8 @@ impl Exchange {
             showing: None,
             creates: None,
             created: None,
+            denial: None,
+            notes: None,
             ticket: None,
             is_own: false,
             settled: false,
@@ -106,7 +119,12 @@ impl Exchange {
     /// Takes the place of the request's event and leaves a trace of the request on disk; false if there is no room. From here on
     /// the request owes an event.
     #[must_use]
-    pub(crate) fn admit(&mut self, key: Arc<KeyRecord>, inspected: Inspected) -> bool {
+    pub(crate) fn admit(
+        &mut self,
+        key: Arc<KeyRecord>,
+        inspected: Inspected,
+        admitted: Box<Admitted>,
+    ) -> bool {
         let time = self.worker.clock.now();
         let slot = self.worker.lane.admit(&Opening {
             request_id: self.id,
@@ -126,8 +144,59 @@ impl Exchange {
             model: inspected.model,
             bills_user_profile: inspected.bills_user_profile,
             slot,
+            admitted,
         });
         true
+    }
+
+    /// Keeps what the caller shall be told of its limits, and tells the log what is for the log.
+    pub(crate) fn note(&mut self, notes: Notes) {
+        for note in &notes.logged {
+            tracing::info!(
+                request_id = %self.id, message = note.message,
+                policy_id = note.policy.as_ref().map(|(id, _)| id.to_string()),
+                "a policy that only logs has something against a request"
+            );
+            self.worker.metrics.policy_match();
+        }
+        if notes != Notes::default() {
+            self.notes = Some(Box::new(notes));
+        }
+    }
+
+    /// Puts what the caller shall be told on its answer.
+    pub(crate) fn put_notes(&self, headers: &mut HeaderMap) {
+        if let Some(notes) = &self.notes {
+            notes::put(headers, notes);
+        }
+    }
+
+    /// A rule refuses the request. Of one that would have had an event there is a row all the same.
+    pub(crate) fn deny(
+        &mut self,
+        denial: Box<Denial>,
+        of: Option<(&Arc<KeyRecord>, String)>,
+    ) -> Failure {
+        let failure = Failure::Denied(denial.reason);
+        self.worker.metrics.denied(denial.reason);
+        if let Some((key, model)) = of {
+            let first = First {
+                request_id: self.id,
+                time: self.worker.clock.now(),
+                endpoint: self.endpoint.unwrap_or(Endpoint::Other),
+                model,
+                key: Arc::clone(key),
+                denial: (*denial).clone(),
+                took: self.elapsed(),
+            };
+            Refusals::add(&self.worker, first);
+        }
+        self.denial = Some(denial);
+        failure
+    }
+
+    pub(crate) fn denial(&self) -> Option<&Denial> {
+        self.denial.as_deref()
     }
 
     /// The answer will show what is metered by itself: the results of a batch, sessions, dreams.
@@ -274,6 +343,7 @@ impl Exchange {
             more_mcp_calls: finding.more_calls,
             created: None,
             repeatable: Some(repeatable),
+            refused: None,
             test,
         });
     }
@@ -379,6 +449,7 @@ impl Exchange {
         let outcome = ended.outcome();
         let first_content_at = ended.first_content_at();
         let test = admission.key.kind == KeyKind::Test;
+        let good = matches!(outcome.status, EventStatus::Success);
         let refused = ended
             .reading
             .as_ref()
@@ -411,6 +482,19 @@ impl Exchange {
             self.worker.metrics.tokens(&model, &usage.tokens);
             self.worker.spending.add(&model, cost.amount);
         }
+        let tokens = &usage.tokens;
+        let input = [tokens.input, tokens.cache_read, tokens.cache_write];
+        let spend = Spend {
+            model: &model,
+            amounts: Amounts {
+                input_tokens: input.into_iter().fold(0, u64::saturating_add),
+                output_tokens: tokens.output,
+                requests: 1,
+                cost: cost.amount.0,
+            },
+            good,
+        };
+        self.worker.policies.settle(*admission.admitted, &spend);
         admission.slot.submit(UsageEvent {
             time: admission.time,
             org_id: admission.key.org_id,
@@ -436,6 +520,7 @@ impl Exchange {
             more_mcp_calls,
             created: self.created.clone(),
             repeatable: None,
+            refused: None,
             test,
         })
     }

@@ -2,8 +2,9 @@
 //!
 //! An upstream's own error never comes here; it passes byte for byte.
 
-use domain::{EventStatus, RequestId};
+use domain::{EventStatus, PolicyId, RequestId};
 use http::StatusCode;
+use policy_engine::{Denial, Reason};
 use serde::Serialize;
 
 use crate::inspect::{InspectError, MOST_MEMBERS};
@@ -49,6 +50,9 @@ pub(crate) enum Failure {
         "this endpoint shows the objects of all who share the upstream key: it takes an upstream key of the organization's own"
     )]
     EndpointNotAllowed,
+    /// The exchange has the words.
+    #[error("the request is refused by a rule")]
+    Denied(Reason),
     #[error("the request body did not arrive in time")]
     BodyTimeout,
     #[error("the request body could not be read")]
@@ -70,6 +74,28 @@ struct Description {
     status: u16,
     kind: &'static str,
     error_code: &'static str,
+}
+
+impl Description {
+    fn of(reason: Reason) -> Self {
+        let (status, kind) = match reason {
+            Reason::ModelNotAllowed
+            | Reason::ToolBlocked
+            | Reason::McpServerNotApproved
+            | Reason::EndpointNotAllowed
+            | Reason::IpNotAllowed
+            | Reason::PolicyDenied
+            | Reason::ModelUnpriced
+            | Reason::OrganizationInactive => (403, "permission_error"),
+            Reason::RateLimited => (429, "rate_limit_error"),
+            Reason::BudgetExhausted => (429, "billing_error"),
+        };
+        Self {
+            status,
+            kind,
+            error_code: reason.as_str(),
+        }
+    }
 }
 
 impl From<InspectError> for Failure {
@@ -110,6 +136,7 @@ impl Failure {
             Self::PathUnknown => (404, "not_found_error", "path_unknown"),
             Self::ObjectNotFound => (404, "not_found_error", "object_not_found"),
             Self::EndpointNotAllowed => (403, "permission_error", "endpoint_not_allowed"),
+            Self::Denied(reason) => return Description::of(reason),
             Self::BodyTimeout => (408, "timeout_error", "request_body_timeout"),
             Self::BodyTooLarge { .. } => (413, "request_too_large", "body_too_large"),
             Self::HeadersTooLarge => (431, "invalid_request_error", "headers_too_large"),
@@ -147,8 +174,8 @@ impl Failure {
         }
     }
 
-    /// The body, in the API's own envelope.
-    pub(crate) fn envelope(self, request_id: RequestId) -> Vec<u8> {
+    /// The body, in the API's own envelope; with all that a denial says, if there is one.
+    pub(crate) fn envelope(self, request_id: RequestId, denial: Option<&Denial>) -> Vec<u8> {
         let Description {
             kind, error_code, ..
         } = self.describe();
@@ -156,8 +183,8 @@ impl Failure {
             kind: "error",
             error: Error {
                 kind,
-                message: self.to_string(),
-                details: Details { error_code },
+                message: denial.map_or_else(|| self.to_string(), |denial| denial.message.clone()),
+                details: Details::new(error_code, denial),
             },
             request_id,
         };
@@ -168,24 +195,57 @@ impl Failure {
 
 /// Fields in the order in which the API has them.
 #[derive(Serialize)]
-struct Envelope {
+struct Envelope<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    error: Error,
+    error: Error<'a>,
     request_id: RequestId,
 }
 
 #[derive(Serialize)]
-struct Error {
+struct Error<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     message: String,
-    details: Details,
+    details: Details<'a>,
 }
 
 #[derive(Serialize)]
-struct Details {
+struct Details<'a> {
     error_code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_id: Option<PolicyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(flatten)]
+    exhausted: Option<Limit<'a>>,
+}
+
+/// A limit that is reached.
+#[derive(Serialize)]
+struct Limit<'a> {
+    limit: &'a str,
+    spent: &'a str,
+    unit: &'static str,
+    resets_at: String,
+}
+
+impl<'a> Details<'a> {
+    fn new(error_code: &'static str, denial: Option<&'a Denial>) -> Self {
+        let policy = denial.and_then(|denial| denial.policy.as_ref());
+        let exhausted = denial.and_then(|denial| denial.exhausted.as_ref());
+        Self {
+            error_code,
+            policy_id: policy.map(|(id, _)| *id),
+            policy: policy.map(|(_, name)| name.as_ref()),
+            exhausted: exhausted.map(|exhausted| Limit {
+                limit: &exhausted.limit,
+                spent: &exhausted.spent,
+                unit: exhausted.unit,
+                resets_at: exhausted.resets_at.rfc3339(),
+            }),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -195,7 +255,7 @@ mod tests {
     #[test]
     fn the_envelope_is_the_apis_own() {
         let id = RequestId(uuid::Uuid::nil());
-        let body = String::from_utf8(Failure::KeyUnknown.envelope(id)).unwrap();
+        let body = String::from_utf8(Failure::KeyUnknown.envelope(id, None)).unwrap();
         assert_eq!(
             body,
             r#"{"type":"error","error":{"type":"authentication_error","message":"invalid API key","details":{"error_code":"key_unknown"}},"request_id":"00000000-0000-0000-0000-000000000000"}"#

@@ -5,6 +5,8 @@
 use http::header::{ALT_SVC, CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::admission::APPROVED_MCP;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
@@ -14,6 +16,9 @@ const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authoriza
 pub(crate) const GATEWAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-mindweave-request-id");
 /// The API's id of the request.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// Whether the API's own clients try again by themselves.
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Families that describe the limits of the upstream's key, which many callers share.
 const UPSTREAM_LIMITS: [&str; 3] = [
@@ -31,6 +36,7 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
         .any(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
     strip_hop_by_hop(headers);
     headers.remove(HOST);
+    headers.remove(APPROVED_MCP);
     // Answered here, when the body is asked for.
     headers.remove(EXPECT);
     if takes_trailers {

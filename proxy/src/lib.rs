@@ -8,6 +8,7 @@
 //!
 //! It knows no SQL, no configuration file and no environment.
 
+mod admission;
 mod answer;
 mod authenticate;
 mod batch_objects;
@@ -34,11 +35,13 @@ mod listener;
 mod mcp;
 mod meter;
 mod metrics;
+mod notes;
 mod objects;
 mod ops;
 mod options;
 mod pipeline;
 mod read_body;
+mod refusals;
 mod relay;
 mod request_body;
 mod rescue;

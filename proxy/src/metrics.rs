@@ -12,6 +12,8 @@ use metrics::{
     gauge, histogram,
 };
 
+use policy_engine::Reason;
+
 use crate::counted_io::OpenConnections;
 
 /// Endpoint, status, reason.
@@ -24,6 +26,8 @@ pub(crate) struct Metrics {
     requests: RefCell<HashMap<RequestLabels, Counter>>,
     tokens: RefCell<HashMap<TokenLabels, Counter>>,
     unpriced: HashMap<Unpriced, Counter>,
+    denials: RefCell<HashMap<Reason, Counter>>,
+    policy_matches: Counter,
     request_seconds: Histogram,
     added_seconds: Histogram,
     first_token_seconds: Histogram,
@@ -53,6 +57,8 @@ impl Metrics {
                     (reason, counter)
                 })
                 .into(),
+            denials: RefCell::default(),
+            policy_matches: counter!("mindweave_policy_matches_total"),
             request_seconds: histogram!("mindweave_request_duration_seconds"),
             added_seconds: histogram!("mindweave_added_latency_seconds"),
             first_token_seconds: histogram!("mindweave_time_to_first_token_seconds"),
@@ -102,6 +108,20 @@ impl Metrics {
         if let Some(counter) = self.unpriced.get(&reason) {
             counter.increment(1);
         }
+    }
+
+    /// Counts a request that a rule refused.
+    pub(crate) fn denied(&self, reason: Reason) {
+        let mut counters = self.denials.borrow_mut();
+        let counter = counters.entry(reason).or_insert_with(
+            || counter!("mindweave_budget_denials_total", "reason" => reason.as_str()),
+        );
+        counter.increment(1);
+    }
+
+    /// Counts what a policy had against a request that passed all the same.
+    pub(crate) fn policy_match(&self) {
+        self.policy_matches.increment(1);
     }
 
     pub(crate) fn duration(&self, took: Duration) {
@@ -162,6 +182,14 @@ fn describe() {
     describe_counter!(
         "mindweave_unpriced_events_total",
         "Events whose cost is not known in full, by what the price book lacks"
+    );
+    describe_counter!(
+        "mindweave_budget_denials_total",
+        "Requests that a policy, a rate, a budget or a setting refused, by reason"
+    );
+    describe_counter!(
+        "mindweave_policy_matches_total",
+        "What policies that only log had against requests"
     );
     describe_histogram!(
         "mindweave_request_duration_seconds",

@@ -12,6 +12,7 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use crate::admission::{self, Undecided};
 use crate::answer;
 use crate::authenticate::authenticate;
 use crate::client_address::client_address;
@@ -107,7 +108,7 @@ async fn serve(
         body,
         upload,
     } = read_body(exchange, &head, known.endpoint, body).await?;
-    if let Err(failure) = admit(exchange, &head.method, &known.key, inspected) {
+    if let Err(failure) = admit(exchange, &head, &known, inspected) {
         drop(body);
         if let Some(upload) = upload {
             upload.discard_rest(head.headers.contains_key(EXPECT)).await;
@@ -175,6 +176,8 @@ struct Known {
     endpoint: Endpoint,
     path: PathAndQuery,
     key: Arc<KeyRecord>,
+    /// The caller's.
+    address: IpAddr,
 }
 
 fn identify(exchange: &mut Exchange, peer: Peer, head: &Parts) -> Result<Known, Refusal> {
@@ -209,6 +212,7 @@ fn identify(exchange: &mut Exchange, peer: Peer, head: &Parts) -> Result<Known, 
         endpoint,
         path,
         key,
+        address,
     })
 }
 
@@ -257,14 +261,25 @@ fn shows_totals(exchange: &Exchange, method: &Method) -> bool {
     endpoint && matches!(*method, Method::GET | Method::POST)
 }
 
-/// Takes the place of the event before any money is spent.
+/// Asks the rules, and takes the place of the event, before any money is spent.
 fn admit(
     exchange: &mut Exchange,
-    method: &Method,
-    key: &Arc<KeyRecord>,
+    head: &Parts,
+    known: &Known,
     inspected: Inspected,
 ) -> Result<(), Failure> {
-    if method == Method::POST && !exchange.admit(Arc::clone(key), inspected) {
+    let key = &known.key;
+    let has_event = head.method == Method::POST;
+    let decided = admission::decide(exchange, head, key, known.address, &inspected);
+    let mut admitted = decided.map_err(|undecided| match undecided {
+        Undecided::Failed(failure) => failure,
+        Undecided::Denied(denial) => {
+            let of = has_event.then(|| (key, inspected.model.clone()));
+            exchange.deny(denial, of)
+        }
+    })?;
+    exchange.note(std::mem::take(&mut admitted.notes));
+    if has_event && !exchange.admit(Arc::clone(key), inspected, admitted) {
         return Err(Failure::Overloaded);
     }
     Ok(())

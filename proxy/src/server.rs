@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use domain::Clock;
 use ingest::Lane;
+use policy_engine::Engine;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ use crate::mcp::McpRegistry;
 use crate::metrics::Metrics;
 use crate::objects::UpstreamObjects;
 use crate::options::Options;
+use crate::refusals::Refusals;
 use crate::spending::Spending;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
@@ -46,6 +48,8 @@ pub struct Resources {
     pub mcp_servers: Arc<McpRegistry>,
     /// Whose the objects upstream are.
     pub objects: Arc<UpstreamObjects>,
+    /// What they may do.
+    pub policies: Arc<Engine>,
     /// What was spent, for the metrics.
     pub spending: Arc<Spending>,
     /// The present.
@@ -82,6 +86,7 @@ impl DataPlane {
             options,
             resources,
             bodies: Arc::new(BodyBudget::new(Options::MAX_HELD_BODY_BYTES)),
+            refusals: Arc::default(),
             connections: Arc::default(),
             stop: stop.clone(),
         };
@@ -130,6 +135,7 @@ struct Shared {
     options: Arc<Options>,
     resources: Resources,
     bodies: Arc<BodyBudget>,
+    refusals: Arc<Refusals>,
     connections: Arc<AtomicUsize>,
     stop: CancellationToken,
 }
@@ -151,6 +157,8 @@ fn run(
         prices: shared.resources.prices,
         mcp_servers: shared.resources.mcp_servers,
         objects: shared.resources.objects,
+        policies: shared.resources.policies,
+        refusals: shared.refusals,
         spending: shared.resources.spending,
         clock: shared.resources.clock,
         bodies: shared.bodies,

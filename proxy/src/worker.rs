@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use domain::Clock;
 use ingest::Lane;
+use policy_engine::Engine;
 use tokio_util::task::TaskTracker;
 
 use crate::body_budget::BodyBudget;
@@ -14,6 +15,7 @@ use crate::mcp::McpRegistry;
 use crate::metrics::Metrics;
 use crate::objects::UpstreamObjects;
 use crate::options::Options;
+use crate::refusals::Refusals;
 use crate::spending::Spending;
 use crate::upstream::Upstream;
 use domain::Prices;
@@ -26,6 +28,8 @@ pub(crate) struct Worker {
     pub(crate) prices: Arc<Prices>,
     pub(crate) mcp_servers: Arc<McpRegistry>,
     pub(crate) objects: Arc<UpstreamObjects>,
+    pub(crate) policies: Arc<Engine>,
+    pub(crate) refusals: Arc<Refusals>,
     pub(crate) spending: Arc<Spending>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) bodies: Arc<BodyBudget>,

@@ -4,7 +4,7 @@ use domain::{KeyHash, KeyKind};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-/// An active organization, a user, a project.
+/// An active organization, a user, a project, with nothing that limits them.
 #[derive(Debug)]
 pub struct Tenant {
     /// The organization.
@@ -22,7 +22,8 @@ impl Tenant {
         let slug = format!("org-{}", org_id.simple());
         client
             .execute(
-                "INSERT INTO organizations (id, name, slug) VALUES ($1, 'Test', $2)",
+                "INSERT INTO organizations (id, name, slug, settings) \
+                 VALUES ($1, 'Test', $2, '{\"require_mcp_approval\": false}')",
                 &[&org_id, &slug],
             )
             .await
