@@ -13,6 +13,7 @@
 mod errors;
 mod identity;
 mod meter;
+mod policies;
 mod relay;
 mod stage;
 
