@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::{env, fs};
 
 use tempfile::TempDir;
+use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use crate::postgres::{ServerAddress, unprivileged};
@@ -68,8 +69,9 @@ impl PgBouncer {
             let ended = process.try_wait().unwrap();
             let log = fs::read_to_string(dir.path().join("log")).unwrap();
             assert!(ended.is_none(), "PgBouncer ended: {log}");
-            let listens = dir.path().join(".s.PGSQL.6432").exists();
-            async move { listens.then_some(()) }
+            // The socket is there a moment before anybody listens at it.
+            let socket = dir.path().join(".s.PGSQL.6432");
+            async move { UnixStream::connect(socket).await.ok() }
         })
         .await;
         Self {
