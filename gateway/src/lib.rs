@@ -17,6 +17,7 @@ mod polling;
 mod prices;
 mod ready_file;
 mod running;
+mod settled;
 mod shutdown;
 mod snapshot;
 mod tls;

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::operations::{self, Operations};
 use crate::polling::Polling;
 use crate::prices::PriceFile;
+use crate::settled::Settling;
 use crate::snapshot::{Memory, Snapshot, SnapshotState, Targets};
 use crate::upkeep::Upkeep;
 use crate::{clock, descriptors, logging, tls};
@@ -76,6 +77,7 @@ impl Running {
         Upkeep::describe();
         PriceFile::describe();
         let clock = clock::system();
+        let began = clock.now();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let metrics_listener = bind("metrics.listen", config.metrics_listen).await?;
         let metrics_address = metrics_listener.local_addr().map_err(StartError::Thread)?;
@@ -112,6 +114,14 @@ impl Running {
             tasks.spawn(PriceFile { path, prices }.run(stop.clone()));
         }
         let (ingest, lanes) = Ingest::start(&config.ingest, database, &clock, &prices)?;
+        let settling = Settling {
+            database: database.clone(),
+            spooled: ingest.spooled(),
+            engine,
+            before: began,
+            tasks: tasks.clone(),
+        };
+        tasks.spawn(settling.run(stop.clone()));
         let resources = Resources {
             keys,
             prices,

@@ -1,0 +1,117 @@
+//! What was spent before this process began, for the counters of budgets to begin with.
+//!
+//! Guarantees: of everything that was admitted before a moment in the windows of that moment, what this gateway has ever metered counts
+//! once, to the picodollar: rows that are stored, and events that still wait in its spool, told apart by the positions that the
+//! database had when its rows were summed up. Left out are test keys, refusals, and events that only the database can
+//! decide about as long as it hasn't. It is tried until the database answers; until then counters begin at nothing.
+
+mod stored;
+mod sums;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Timestamp, error_chain};
+use ingest::{Database, DatabaseError, SpoolFault, Spooled};
+use policy_engine::{Engine, Settled};
+use tokio::task::JoinError;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// A month of a large installation is summed up in less.
+const READ_TIMEOUT: Duration = Duration::from_secs(600);
+/// So often a spool that can't be read is tried again: its oldest files may go while they are looked for.
+const SPOOL_ATTEMPTS: u32 = 5;
+
+/// Reads it once, and gives it to the engine.
+pub(crate) struct Settling {
+    pub(crate) database: Database,
+    pub(crate) spooled: Spooled,
+    pub(crate) engine: Arc<Engine>,
+    /// Requests that were admitted from here on are this process' own.
+    pub(crate) before: Timestamp,
+    pub(crate) tasks: TaskTracker,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SettledError {
+    #[error(transparent)]
+    Connect(#[from] DatabaseError),
+    #[error("a query failed")]
+    Query(#[from] tokio_postgres::Error),
+    #[error("the spool can't be read")]
+    Spool(#[from] SpoolFault),
+    #[error("no answer within {} s", READ_TIMEOUT.as_secs())]
+    Silent,
+    #[error("the task that was to read the spool failed")]
+    Task(#[from] JoinError),
+}
+
+impl Settling {
+    /// Runs until it is done, or until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        if let Some(settled) = stop.run_until_cancelled(self.read()).await {
+            tracing::info!(
+                counters = settled.len(),
+                "budgets begin with what was spent before"
+            );
+            self.engine.add_settled(settled);
+        }
+    }
+
+    async fn read(&self) -> Vec<Settled> {
+        let (mut backoff, mut spool_faults) = (FIRST_BACKOFF, 0);
+        loop {
+            match self.once(spool_faults >= SPOOL_ATTEMPTS).await {
+                Ok(settled) => return settled,
+                Err(error) => {
+                    spool_faults += u32::from(matches!(error, SettledError::Spool(_)));
+                    let error = error_chain(&error);
+                    if backoff == FIRST_BACKOFF {
+                        tracing::warn!(
+                            error,
+                            "what was spent before can't be read; budgets begin at nothing until it can"
+                        );
+                    } else {
+                        tracing::debug!(error, "what was spent before still can't be read");
+                    }
+                }
+            }
+            tokio::time::sleep(backoff.mul_f64(rand::random_range(0.5..1.0))).await;
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        }
+    }
+
+    /// `partly`: with what can be read of the spool.
+    async fn once(&self, partly: bool) -> Result<Vec<Settled>, SettledError> {
+        let reading = async {
+            let mut client = self.database.connect(&self.tasks).await?;
+            Ok::<_, SettledError>(stored::read(&mut client, self.before).await?)
+        };
+        let stored = timeout(READ_TIMEOUT, Box::pin(reading)).await;
+        let (mut sums, positions) = stored.map_err(|_| SettledError::Silent)??;
+        let (spooled, before) = (self.spooled.clone(), self.before);
+        let adding = self.tasks.spawn_blocking(move || {
+            let added = spooled.each_unstored(&positions, before, |usage| sums.add_spooled(usage));
+            (sums, added)
+        });
+        let (sums, added) = adding.await?;
+        match added {
+            Err(error) if partly => {
+                let error = error_chain(&error);
+                tracing::error!(
+                    error,
+                    "the spool can't be read: budgets begin without what can't"
+                );
+            }
+            added => added?,
+        }
+        Ok(sums.into_settled())
+    }
+}
+
+#[cfg(test)]
+mod tests;
