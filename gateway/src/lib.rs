@@ -20,6 +20,7 @@ mod running;
 mod settled;
 mod shutdown;
 mod snapshot;
+mod sweeping;
 mod tls;
 mod upkeep;
 

@@ -21,6 +21,7 @@ use crate::polling::Polling;
 use crate::prices::PriceFile;
 use crate::settled::Settling;
 use crate::snapshot::{Memory, Snapshot, SnapshotState, Targets};
+use crate::sweeping::sweep;
 use crate::upkeep::Upkeep;
 use crate::{clock, descriptors, logging, tls};
 
@@ -117,11 +118,13 @@ impl Running {
         let settling = Settling {
             database: database.clone(),
             spooled: ingest.spooled(),
-            engine,
+            engine: Arc::clone(&engine),
             before: began,
             tasks: tasks.clone(),
         };
         tasks.spawn(settling.run(stop.clone()));
+        let sweeping = sweep(Arc::clone(&engine), Arc::clone(&clock), stop.clone());
+        tasks.spawn(sweeping);
         let resources = Resources {
             keys,
             prices,

@@ -58,7 +58,7 @@ impl Settling {
                 counters = settled.len(),
                 "budgets begin with what was spent before"
             );
-            self.engine.add_settled(settled);
+            self.engine.add_settled(&settled);
         }
     }
 

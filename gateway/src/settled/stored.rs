@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use domain::{ApiKeyId, OrgId, ProjectId, Timestamp, UserId};
 use futures_util::TryStreamExt as _;
-use policy_engine::Window;
+use policy_engine::{Amounts, Window};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
-use super::sums::{Account, Amounts, Sums, start};
+use super::sums::{Account, Sums, start};
 
 /// Of a span of time, divided where the hour begins.
 const OF_ROWS: &str = "\
@@ -129,7 +129,7 @@ fn read_row(row: &Row) -> Result<(Account, Timestamp, Amounts), Error> {
         output_tokens: count("output_tokens")?,
         requests: count("requests")?,
         // A whole number, unless it is more than there can be.
-        picodollars: picodollars.parse().unwrap_or(u64::MAX),
+        cost: picodollars.parse().unwrap_or(u64::MAX),
     };
     Ok((account, timestamp(row.try_get("since")?), amounts))
 }

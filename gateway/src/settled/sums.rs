@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{ApiKeyId, OrgId, ProjectId, Timestamp, UserId};
 use ingest::SpooledUsage;
-use policy_engine::{Settled, Window};
+use policy_engine::{Amounts, Settled, Window};
 
 /// Those whose counters outlive a restart.
 const WINDOWS: [Window; 4] = [Window::Hour, Window::Day, Window::Week, Window::Month];
@@ -17,15 +17,6 @@ pub(super) struct Account {
     pub(super) key_id: Option<ApiKeyId>,
     pub(super) user_id: Option<UserId>,
     pub(super) model: String,
-}
-
-/// How much.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Amounts {
-    pub(super) input_tokens: u64,
-    pub(super) output_tokens: u64,
-    pub(super) requests: u64,
-    pub(super) picodollars: u64,
 }
 
 /// The windows that a moment lies in, as far as they had filled before it.
@@ -49,7 +40,7 @@ impl Sums {
         let sums = self.of.entry(account).or_default();
         for (window, sum) in WINDOWS.iter().zip(sums) {
             if at >= start(*window, self.before) {
-                sum.add(amounts);
+                sum.add(&amounts);
             }
         }
     }
@@ -66,7 +57,7 @@ impl Sums {
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
             requests: 1,
-            picodollars: usage.cost.0,
+            cost: usage.cost.0,
         };
         self.add(account, usage.time, amounts);
     }
@@ -78,7 +69,8 @@ impl Sums {
             let sums = WINDOWS.into_iter().zip(sums);
             sums.map(move |(window, sum)| settled(&account, window, before, sum))
         });
-        each.filter(|settled| settled.requests > 0).collect()
+        each.filter(|settled| settled.amounts.requests > 0)
+            .collect()
     }
 }
 
@@ -103,22 +95,6 @@ fn settled(account: &Account, window: Window, before: Timestamp, sum: Amounts) -
         model,
         window,
         index: window.index(before),
-        input_tokens: sum.input_tokens,
-        output_tokens: sum.output_tokens,
-        requests: sum.requests,
-        cost: sum.picodollars,
-    }
-}
-
-impl Amounts {
-    fn add(&mut self, more: Self) {
-        for (sum, more) in [
-            (&mut self.input_tokens, more.input_tokens),
-            (&mut self.output_tokens, more.output_tokens),
-            (&mut self.requests, more.requests),
-            (&mut self.picodollars, more.picodollars),
-        ] {
-            *sum = sum.saturating_add(more);
-        }
+        amounts: sum,
     }
 }

@@ -6,6 +6,7 @@ use testkit::client::Answer;
 use testkit::scene::text;
 use testkit::{Upstream, eventually};
 
+use crate::MINDWEAVE;
 use crate::stage::Stage;
 
 /// Makes a policy of the project, and waits until `ask` shows that it is in force.
@@ -190,7 +191,7 @@ async fn a_flood_of_refusals_is_a_row_a_second() {
 }
 
 #[tokio::test]
-async fn what_was_spent_counts_from_the_first_request_on_and_after_a_restart() {
+async fn what_was_spent_before_a_budget_or_a_gateway_was_there_counts() {
     let stage = stage().await;
     let client = stage.client();
     for _ in 0..5 {
@@ -211,6 +212,19 @@ async fn what_was_spent_counts_from_the_first_request_on_and_after_a_restart() {
         refused.json()["error"]["details"]["spent"],
         spent.to_string()
     );
+
+    // Another gateway, which starts now.
+    let second = stage.scene.serve(MINDWEAVE, &stage.upstream).start().await;
+    let client = second.client(&stage.scene.key);
+    let refused = eventually("the other one knows", || async {
+        let answer = client.ask().await;
+        (answer.status == StatusCode::TOO_MANY_REQUESTS).then_some(answer)
+    })
+    .await;
+    let details = &refused.json()["error"]["details"];
+    // It may have let one pass before it knew.
+    let known: i64 = details["spent"].as_str().unwrap().parse().unwrap();
+    assert!(known >= spent, "{details}");
 }
 
 #[tokio::test]

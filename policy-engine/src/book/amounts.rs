@@ -26,7 +26,8 @@ impl Amounts {
         }
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    /// Adds, up to the largest number there is.
+    pub fn add(&mut self, other: &Self) {
         let Self {
             input_tokens,
             output_tokens,

@@ -6,7 +6,7 @@ use domain::{
     Timestamp, TokenCounts, Usage, UsageEvent, UsageQuality, UserId,
 };
 use ingest::{Ingest, Lane, Options, SpoolOptions};
-use policy_engine::{Engine, Settled, Window};
+use policy_engine::{Amounts, Engine, Settled, Window};
 use tempfile::TempDir;
 use testkit::{Database, Link, eventually};
 use tokio_util::task::TaskTracker;
@@ -70,7 +70,7 @@ impl Bench {
         Settling {
             database: self.connecting(),
             spooled: ingest.spooled(),
-            engine: Arc::new(Engine::default()),
+            engine: Arc::new(Engine::new(clock::system())),
             before,
             tasks: TaskTracker::new(),
         }
@@ -105,6 +105,7 @@ fn event(number: u64, time: Timestamp) -> UsageEvent {
         more_mcp_calls: 0,
         created: None,
         repeatable: None,
+        refused: None,
         quality: UsageQuality::Exact,
         latency_ms: 7,
         time_to_first_token_ms: None,
@@ -127,10 +128,12 @@ fn expected(before: Timestamp) -> Vec<Settled> {
         model: "claude-a".to_owned(),
         window,
         index: window.index(before),
-        input_tokens: requests * 1_001_000 + numbers,
-        output_tokens: requests,
-        requests,
-        cost: requests * 1_000_000_000_000 + numbers,
+        amounts: Amounts {
+            input_tokens: requests * 1_001_000 + numbers,
+            output_tokens: requests,
+            requests,
+            cost: requests * 1_000_000_000_000 + numbers,
+        },
     };
     let windows = [Window::Hour, Window::Day, Window::Week, Window::Month];
     windows.map(settled).into()

@@ -1,11 +1,11 @@
 use domain::{ApiKeyId, OrgId, ProjectId, Timestamp, UserId};
-use policy_engine::{Settled, Window};
+use policy_engine::{Amounts, Settled, Window};
 use testkit::Database;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::super::stored;
-use super::super::sums::{Account, Amounts, Sums, start};
+use super::super::sums::{Account, Sums, start};
 
 const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
@@ -86,7 +86,7 @@ fn expected(rows: &[Used], before: Timestamp) -> Vec<Settled> {
             input_tokens: input + cache_read + cache_write,
             output_tokens: output,
             requests: 1,
-            picodollars: row.picodollars,
+            cost: row.picodollars,
         };
         sums.add(
             row.account.clone(),
@@ -232,7 +232,7 @@ fn a_sum_lies_in_the_windows_that_had_begun() {
     };
     let one = Amounts {
         requests: 1,
-        picodollars: u64::MAX,
+        cost: u64::MAX,
         ..Amounts::default()
     };
     for (ago, expected) in [
@@ -257,7 +257,10 @@ fn a_sum_lies_in_the_windows_that_had_begun() {
         assert_eq!(windows, expected, "{ago}");
         for settled in settled {
             assert_eq!(settled.index, settled.window.index(before));
-            assert_eq!((settled.requests, settled.cost), (2, u64::MAX));
+            assert_eq!(
+                (settled.amounts.requests, settled.amounts.cost),
+                (2, u64::MAX)
+            );
         }
     }
 }
