@@ -65,17 +65,28 @@ impl Custom {
     }
 }
 
+/// The parser, and whatever drops what it made, call themselves for each part of an expression within another.
+const STACK_BYTES: usize = 64 << 20;
+
+/// On a thread of its own: an expression that is too deep must not end the process.
 fn compile(text: &str) -> Result<(Program, Vec<&'static str>), String> {
+    const NOT_CEL: &str = "is no expression in CEL";
     bounds::check_text(text)?;
-    let program = catch_unwind(|| Program::compile(text))
-        .map_err(|_| "is no expression in CEL".to_owned())?
-        .map_err(|error| {
-            format!(
-                "is no expression in CEL: {}",
-                error.to_string().replace('\n', "; ")
-            )
-        })?;
-    bounds::check(program.expression())?;
-    let used = variables::used(program.expression())?;
-    Ok((program, used))
+    let text = text.to_owned();
+    let parsing = std::thread::Builder::new()
+        .name("expression".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            let program = Program::compile(&text).map_err(|error| {
+                let why = error.to_string().replace('\n', "; ");
+                format!("{NOT_CEL}: {why}")
+            })?;
+            bounds::check(program.expression())?;
+            let used = variables::used(program.expression())?;
+            Ok((program, used))
+        });
+    let parsed = parsing
+        .map_err(|_| "can't be parsed now".to_owned())?
+        .join();
+    parsed.unwrap_or_else(|_| Err(NOT_CEL.to_owned()))
 }

@@ -86,6 +86,16 @@ fn every_fault_is_told_with_its_place() {
             Value::Null,
         ),
         ("custom", json!({"expression": "(".repeat(40)}), Value::Null),
+        (
+            "custom",
+            json!({"expression": format!("1{} == 1", "+1".repeat(2_000))}),
+            Value::Null,
+        ),
+        (
+            "custom",
+            json!({"expression": format!("{}true", "!".repeat(250))}),
+            Value::Null,
+        ),
         ("custom", json!([]), Value::Null),
         ("budget", json!({}), applies_to),
     ];
@@ -465,6 +475,21 @@ fn texts_are_searched_up_to_their_limit_and_with_their_escapes() {
         objection.message,
         "`messages` can't be searched for blocked patterns"
     );
+}
+
+#[test]
+fn nothing_hides_behind_a_thousand_others() {
+    let tools: Vec<Value> = (0..1_001)
+        .map(|n| json!({"name": format!("t{n}")}))
+        .collect();
+    let rules = json!({"expression": "request.tools.exists(t, t == 'unheard of')"});
+    let of = |count: usize| json!({"tools": tools.get(..count)});
+    assert!(
+        Case::new("custom", rules.clone(), of(1_000))
+            .objection()
+            .is_none()
+    );
+    assert!(Case::new("custom", rules, of(1_001)).objection().is_some());
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

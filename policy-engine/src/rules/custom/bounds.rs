@@ -4,8 +4,10 @@ use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 
 /// In bytes.
 const LONGEST: usize = 4_096;
-/// Brackets within brackets. The parser calls itself for each.
+/// Brackets within brackets, before anybody parses it.
 const DEEPEST: usize = 32;
+/// Parts within parts: whoever works out an expression calls itself for each.
+const DEEPEST_PARTS: usize = 64;
 
 /// What can be said before anybody parses it.
 pub(super) fn check_text(text: &str) -> Result<(), String> {
@@ -32,8 +34,13 @@ pub(super) fn check_text(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// No macro stands within another.
+/// It isn't too deep, and no macro stands within another or works on what another made.
 pub(super) fn check(expression: &IdedExpr) -> Result<(), String> {
+    if depth(expression) > DEEPEST_PARTS {
+        return Err(format!(
+            "has more than {DEEPEST_PARTS} operations within each other"
+        ));
+    }
     if walk(expression, false) {
         return Ok(());
     }
@@ -69,6 +76,11 @@ fn entry(entry: &EntryExpr) -> Vec<&IdedExpr> {
         EntryExpr::StructField(field) => vec![&field.value],
         EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
     }
+}
+
+fn depth(expression: &IdedExpr) -> usize {
+    let deepest = parts(expression).into_iter().map(depth).max();
+    1 + deepest.unwrap_or_default()
 }
 
 fn walk(expression: &IdedExpr, in_macro: bool) -> bool {

@@ -11,7 +11,7 @@ use super::super::{Context, hours};
 use super::bounds::parts;
 use crate::facts::Request;
 
-/// Lists are cut there.
+/// Of longer lists nothing is said: an expression that looks at one takes its action.
 const MOST_ENTRIES: usize = 1_000;
 
 /// All of them.
@@ -176,12 +176,15 @@ fn int(count: u64) -> Value {
     Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
+/// What is too long, or can't be read, is `null`, on which every comparison fails.
 fn list(texts: impl Iterator<Item = String>) -> Value {
-    let texts: Vec<Value> = texts.take(MOST_ENTRIES).map(Value::from).collect();
+    let texts: Vec<Value> = texts.take(MOST_ENTRIES + 1).map(Value::from).collect();
+    if texts.len() > MOST_ENTRIES {
+        return Value::Null;
+    }
     texts.into()
 }
 
-/// What can't be read is `null`, on which every comparison fails: the expression then takes its action.
 fn servers(request: &Request<'_>) -> Value {
     let Ok(uses) = mcp_uses(request) else {
         return Value::Null;
@@ -205,9 +208,12 @@ fn tools(request: &Request<'_>) -> Value {
 }
 
 fn texts_of(request: &Request<'_>) -> Value {
-    let texts: HashMap<String, Value> = metadata(request)
+    let metadata = metadata(request);
+    if metadata.len() > MOST_ENTRIES {
+        return Value::Null;
+    }
+    let texts: HashMap<String, Value> = metadata
         .into_iter()
-        .take(MOST_ENTRIES)
         .filter_map(|(name, value)| Some((name, value.as_str()?.into())))
         .collect();
     texts.into()
