@@ -55,6 +55,9 @@ pub(crate) struct Snapshot {
     memory: Memory,
     /// Up to where the owners of objects upstream are loaded.
     last_object: i64,
+    clock: Arc<dyn Clock>,
+    /// Rules are not compared before, by the monotonic clock.
+    next_comparison: Duration,
     /// Of the MCP servers in memory.
     mcp_fingerprint: Option<Fingerprint>,
     targets: Targets,
@@ -92,6 +95,8 @@ impl Snapshot {
             database,
             memory,
             last_object: 0,
+            clock: Arc::clone(&clock),
+            next_comparison: Duration::ZERO,
             mcp_fingerprint: None,
             targets,
             state: Arc::clone(&state),
@@ -255,7 +260,7 @@ impl Snapshot {
 
     /// Finds what no notification told of.
     async fn poll(&mut self, client: &Client) -> Result<(), SnapshotError> {
-        self.compare_rules(client).await?;
+        self.poll_rules(client).await?;
         if answered(load::fingerprint(client)).await? != self.memory.fingerprint() {
             self.reload(client, &Scope::All).await?;
         }

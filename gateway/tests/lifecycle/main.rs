@@ -18,6 +18,7 @@ mod load;
 mod operators;
 mod poolers;
 mod prices;
+mod rules;
 mod shutdown;
 mod sse;
 mod stage;

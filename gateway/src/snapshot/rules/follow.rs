@@ -18,6 +18,8 @@ use crate::snapshot::{Snapshot, SnapshotError, answered};
 
 /// There may be many organizations, and many members.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(120);
+/// Comparing a million members takes the database seconds: it does so for a twentieth of the time at most.
+const PAUSE_FACTOR: u32 = 20;
 
 impl Snapshot {
     /// Puts in force what the database says.
@@ -49,6 +51,21 @@ impl Snapshot {
         let mut concerned = answered(load::owners(client, &rows)).await?;
         concerned.extend(self.memory.rules().made_of(&rows));
         self.load_rules_of(client, concerned).await
+    }
+
+    /// Looks for what no notification told of, unless the last look took so long that it is too early for another.
+    pub(in crate::snapshot) async fn poll_rules(
+        &mut self,
+        client: &Client,
+    ) -> Result<(), SnapshotError> {
+        let began = self.clock.monotonic();
+        if began < self.next_comparison {
+            return Ok(());
+        }
+        self.compare_rules(client).await?;
+        let now = self.clock.monotonic();
+        self.next_comparison = now + PAUSE_FACTOR * now.saturating_sub(began);
+        Ok(())
     }
 
     /// Loads those that aren't as the database has them.

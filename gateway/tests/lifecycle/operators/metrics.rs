@@ -13,7 +13,7 @@ use crate::load::answered;
 use crate::stage::Stage;
 
 /// Every metric there is, less those that belong to parts which are not built yet.
-const METRICS: [(&str, &str); 23] = [
+const METRICS: [(&str, &str); 24] = [
     ("requests_total", "counter"),
     ("request_duration_seconds", "histogram"),
     ("added_latency_seconds", "histogram"),
@@ -24,6 +24,7 @@ const METRICS: [(&str, &str); 23] = [
     ("keys_loaded", "gauge"),
     ("snapshot_age_seconds", "gauge"),
     ("snapshot_file_faulty", "gauge"),
+    ("policy_faults", "gauge"),
     ("events_admitted_total", "counter"),
     ("events_closed_total", "counter"),
     ("events_stored_total", "counter"),
