@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
@@ -48,6 +49,8 @@ pub struct Database {
     tls: MakeRustlsConnect,
     /// Whether connections were seen to have sessions of their own.
     verified: Arc<AtomicBool>,
+    /// One looks at a time: another's sessions in a pool would pass for its own.
+    verifying: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for Database {
@@ -85,6 +88,7 @@ impl Database {
             config,
             tls: MakeRustlsConnect::new(tls),
             verified: Arc::default(),
+            verifying: Arc::default(),
         })
     }
 
@@ -157,6 +161,7 @@ impl Database {
     }
 
     async fn verify(&self, client: &Client) -> Result<(), DatabaseError> {
+        let _alone = self.verifying.lock().await;
         let verified = sessions::verify(client, &self.config, self.tls.clone()).await;
         self.verified.store(verified.is_ok(), Ordering::Relaxed);
         verified
