@@ -134,6 +134,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether it is a rate or a budget that refused, which there is more of later.
+    #[must_use]
+    pub fn is_limit(self) -> bool {
+        matches!(self, Self::RateLimited | Self::BudgetExhausted)
+    }
+
     /// The `error_code`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -73,6 +73,11 @@ impl First {
             return;
         };
         let reason = denial.reason;
+        let status = if reason.is_limit() {
+            EventStatus::RateLimited
+        } else {
+            EventStatus::Error
+        };
         // Nobody waits for it.
         let _ticket = slot.submit(UsageEvent {
             time,
@@ -88,7 +93,7 @@ impl First {
             quality: UsageQuality::Exact,
             latency_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
             time_to_first_token_ms: None,
-            outcome: Outcome::failure(status(reason), reason.as_str(), Some(&denial.message)),
+            outcome: Outcome::failure(status, reason.as_str(), Some(&denial.message)),
             endpoint,
             upstream_request_id: None,
             mcp_calls: Vec::new(),
@@ -101,19 +106,5 @@ impl First {
             }),
             test: key.kind == KeyKind::Test,
         });
-    }
-}
-
-fn status(reason: Reason) -> EventStatus {
-    match reason {
-        Reason::RateLimited | Reason::BudgetExhausted => EventStatus::RateLimited,
-        Reason::ModelNotAllowed
-        | Reason::ToolBlocked
-        | Reason::McpServerNotApproved
-        | Reason::EndpointNotAllowed
-        | Reason::IpNotAllowed
-        | Reason::PolicyDenied
-        | Reason::ModelUnpriced
-        | Reason::OrganizationInactive => EventStatus::Error,
     }
 }
