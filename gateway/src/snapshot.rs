@@ -249,6 +249,9 @@ impl Snapshot {
             self.reload(client, &scope).await?;
         }
         self.let_go_of_rules();
+        for correction in Change::corrections(changes) {
+            self.memory.engine().correct(correction);
+        }
         if all || Change::concern(changes, "upstream_objects") {
             self.follow_objects(client).await?;
         }

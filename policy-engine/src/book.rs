@@ -16,7 +16,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::{Picodollars, Timestamp};
+use domain::{ApiKeyId, Picodollars, Timestamp};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -148,6 +148,13 @@ impl Book {
                 .ledger
                 .add_to(holder.key_id, owner, model, window, &amounts);
         }
+        state.counters.values_mut().for_each(Counter::outdate);
+    }
+
+    /// What a key used at a moment cost more or less than is known of it; counters are looked up again.
+    pub(crate) fn correct(&self, key_id: ApiKeyId, model: &str, at: Timestamp, by: i64) {
+        let mut state = self.lock();
+        state.ledger.correct(key_id, model, at, by);
         state.counters.values_mut().for_each(Counter::outdate);
     }
 

@@ -18,7 +18,7 @@ use rustc_hash::FxHashMap;
 
 pub use admit::{Admitted, Explained, Refused, Spend};
 pub use compile::PolicyFaults;
-pub use settled::Settled;
+pub use settled::{Correction, Settled};
 
 use crate::book::Book;
 use crate::limit::Window;
@@ -108,6 +108,17 @@ impl Engine {
         for (org_id, settled) in by_org {
             let book = Arc::clone(&self.organizations.entry(org_id).or_default().book);
             book.add_settled(settled.into_iter().map(Settled::entry));
+        }
+    }
+
+    /// Corrects what is known to have been spent.
+    pub fn correct(&self, correction: &Correction) {
+        if let Some(organization) = self.organizations.get(&correction.org_id) {
+            let at = Timestamp {
+                unix_micros: correction.unix_micros,
+            };
+            let (key_id, by) = (correction.key(), correction.picodollars);
+            organization.book.correct(key_id, &correction.model, at, by);
         }
     }
 

@@ -21,7 +21,9 @@ mod walk;
 
 pub use book::Amounts;
 pub use denial::{Denial, Exhausted, Reason};
-pub use engine::{Admitted, Engine, Explained, PolicyFaults, Refused, Settled, Size, Spend};
+pub use engine::{
+    Admitted, Correction, Engine, Explained, PolicyFaults, Refused, Settled, Size, Spend,
+};
 pub use facts::{Caller, Field, Request, Role, UnknownRole};
 pub use fault::Fault;
 pub use limit::{Limit, Metric, Per, Scope, UsageAction, Window};

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use domain::{ApiKeyId, OrgId, ProjectId};
+use policy_engine::Correction;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -25,6 +26,9 @@ const RULES: [&str; 7] = [
 pub(super) struct Change {
     table: String,
     id: Option<Uuid>,
+    /// Of `usage_events`: what costs something else now.
+    #[serde(default)]
+    corrections: Vec<Correction>,
 }
 
 impl Change {
@@ -36,6 +40,11 @@ impl Change {
     /// Whether a table is among those that have changed.
     pub(super) fn concern(changes: &[Self], table: &str) -> bool {
         changes.iter().any(|change| change.table == table)
+    }
+
+    /// What turned out to have cost something else.
+    pub(super) fn corrections(changes: &[Self]) -> impl Iterator<Item = &Correction> {
+        changes.iter().flat_map(|change| &change.corrections)
     }
 
     /// The rows that have changed of what rules are made of; `None` if a table has as a whole.
@@ -112,6 +121,7 @@ mod tests {
         let change = |table: &str, id: Option<Uuid>| Change {
             table: table.to_owned(),
             id,
+            corrections: Vec::new(),
         };
         for (changes, expected) in [
             (vec![], Some(vec![])),

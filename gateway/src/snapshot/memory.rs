@@ -74,6 +74,10 @@ impl Memory {
         }
     }
 
+    pub(super) fn engine(&self) -> &Engine {
+        self.rules.engine()
+    }
+
     /// How many keys can be told.
     pub(super) fn keys(&self) -> usize {
         self.index.len()

@@ -69,6 +69,10 @@ impl Rules {
         }
     }
 
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// How many policies and settings can't be understood.
     pub(super) fn faults(&self) -> usize {
         self.faults.count()

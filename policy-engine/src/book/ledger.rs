@@ -96,6 +96,18 @@ impl Ledger {
         }
     }
 
+    /// What was used at a moment cost more or less than is known of it.
+    pub(super) fn correct(&mut self, key_id: ApiKeyId, model: &str, at: Timestamp, by: i64) {
+        let Some(account) = self.keys.get_mut(&key_id) else {
+            return;
+        };
+        for (span, window) in account.cell(model).spans.iter_mut().zip(KEPT) {
+            if span.index == window.index(at) {
+                span.amounts.cost = span.amounts.cost.saturating_add_signed(by);
+            }
+        }
+    }
+
     fn account(&mut self, key_id: ApiKeyId, owner: (ProjectId, Option<UserId>)) -> &mut Account {
         self.keys.entry(key_id).or_insert_with(|| Account {
             project_id: owner.0,

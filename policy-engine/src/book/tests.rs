@@ -262,6 +262,36 @@ fn what_was_settled_before_the_start_is_added_at_any_time() {
 }
 
 #[test]
+fn what_was_priced_wrongly_is_corrected_in_its_windows() {
+    let book = Arc::new(Book::default());
+    let people = People::default();
+    let cost = |window| budget(Metric::Cost, window, u64::MAX, Scope::Project);
+    let budgets = [cost(Window::Hour), cost(Window::Day)];
+    let request = ask(2, MODELS[0], 50, 3_600);
+    let running = hold(&book, &request, &budgets).unwrap();
+    book.settle(&used(2, MODELS[0], 10, 0), budgets.iter(), &people);
+    book.settle(&used(2, MODELS[0], 1, 3_600), budgets.iter(), &people);
+    let held = 150 * PRICE_PER_TOKEN;
+    // The first one, an hour before.
+    book.correct(holder(2).key_id, MODELS[0], at(0), 5);
+    book.correct(holder(2).key_id, MODELS[0], at(3_600), -1);
+    assert_eq!(
+        numbers(&book, &budgets[0], &request),
+        (PRICE_PER_TOKEN - 1, held)
+    );
+    assert_eq!(
+        numbers(&book, &budgets[1], &request),
+        (11 * PRICE_PER_TOKEN + 4, held)
+    );
+    book.correct(ApiKeyId(Uuid::nil()), MODELS[0], at(0), 5);
+    drop(running);
+    assert_eq!(
+        numbers(&book, &budgets[1], &request),
+        (11 * PRICE_PER_TOKEN + 4, 0)
+    );
+}
+
+#[test]
 fn sweeping_changes_no_number() {
     let book = Arc::new(Book::default());
     let people = People::default();

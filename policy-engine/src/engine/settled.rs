@@ -1,6 +1,7 @@
 //! What was settled before this process began.
 
 use domain::{ApiKeyId, OrgId, ProjectId, UserId};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::book::Amounts;
@@ -28,16 +29,41 @@ pub struct Settled {
     pub amounts: Amounts,
 }
 
+/// That something which was settled cost more or less than was known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// Whose key it was.
+    pub org_id: OrgId,
+    /// The key's project.
+    pub project_id: ProjectId,
+    /// The key; none of what belongs to a project alone.
+    pub key_id: Option<ApiKeyId>,
+    /// The model that answered.
+    pub model: String,
+    /// A moment of the hour in which it was admitted, in microseconds since 1970.
+    pub unix_micros: i64,
+    /// How much more; less if negative.
+    pub picodollars: i64,
+}
+
+impl Correction {
+    pub(super) fn key(&self) -> ApiKeyId {
+        self.key_id.unwrap_or(nobodys_key(self.project_id))
+    }
+}
+
+/// What no key has used is kept apart by project, under a key that nobody has.
+fn nobodys_key(project_id: ProjectId) -> ApiKeyId {
+    ApiKeyId(Uuid::from_u128(!project_id.0.as_u128()))
+}
+
 impl Settled {
     pub(super) fn entry(&self) -> (Holder, &str, (Window, i32), Amounts) {
         let holder = Holder {
             org_id: self.org_id,
             project_id: self.project_id,
             user_id: self.user_id,
-            // Kept apart by project, under a key that nobody has.
-            key_id: self
-                .key_id
-                .unwrap_or(ApiKeyId(Uuid::from_u128(!self.project_id.0.as_u128()))),
+            key_id: self.key_id.unwrap_or(nobodys_key(self.project_id)),
         };
         (holder, &self.model, (self.window, self.index), self.amounts)
     }

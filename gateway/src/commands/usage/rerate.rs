@@ -2,7 +2,10 @@
 //!
 //! Guarantees: each chunk is a transaction, so what was done stays done and a second run goes on from there; of runs on one
 //! database one works at a time; nothing is changed without an entry in the audit log that says so beforehand.
-//! Rollups follow by themselves: a changed row reopens its buckets.
+//! Rollups follow by themselves: a changed row reopens its buckets. Running gateways are told in the chunk's transaction, so
+//! that their budgets follow too.
+
+mod corrections;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -134,6 +137,7 @@ struct Change {
 async fn store(writer: &mut Client, changes: &[Change]) -> Result<(), tokio_postgres::Error> {
     let transaction = writer.transaction().await?;
     update(&transaction, changes).await?;
+    corrections::tell(&transaction, changes).await?;
     transaction.commit().await
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// Columns in the order that [`Stored::read`] reads them.
 pub(super) const COLUMNS: &str = "time, request_id, org_id, model, input_tokens, output_tokens, cache_read_tokens, \
     cache_write_tokens, cache_write_1h_tokens, web_search_requests, service_tier, metadata, \
-    trim_scale(cost_cents)::text, price_version";
+    trim_scale(cost_cents)::text, price_version, project_id, api_key_id";
 
 /// What is stored of a request.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Stored {
     pub(super) time: SystemTime,
     pub(super) request_id: Uuid,
     pub(super) org_id: Uuid,
+    pub(super) project_id: Uuid,
+    pub(super) api_key_id: Option<Uuid>,
     pub(super) model: String,
     pub(super) usage: Usage,
     free: Option<Free>,
@@ -47,6 +49,8 @@ impl Stored {
             time: row.try_get(0)?,
             request_id: row.try_get(1)?,
             org_id: row.try_get(2)?,
+            project_id: row.try_get(14)?,
+            api_key_id: row.try_get(15)?,
             model: row.try_get(3)?,
             usage: Usage {
                 tokens: TokenCounts {
@@ -87,18 +91,21 @@ impl Stored {
         Picodollars(format!("{cents}{part:0<10}").parse().unwrap_or(0))
     }
 
+    /// When it was admitted.
+    pub(super) fn moment(&self) -> Timestamp {
+        let since_epoch = self.time.duration_since(SystemTime::UNIX_EPOCH);
+        let micros = since_epoch.unwrap_or_default().as_micros();
+        Timestamp {
+            unix_micros: i64::try_from(micros).unwrap_or(i64::MAX),
+        }
+    }
+
     /// What is to be priced.
     pub(super) fn charge(&self) -> Charge<'_> {
-        let since_epoch = self
-            .time
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
         Charge {
             model: &self.model,
             usage: &self.usage,
-            time: Timestamp {
-                unix_micros: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
-            },
+            time: self.moment(),
             free: self.free,
             span: self.span,
         }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use http::StatusCode;
 use serde_json::{Value, json};
-use testkit::Scene;
 use testkit::command::{Ended, run, succeed};
 use testkit::scene::text;
+use testkit::{Scene, eventually};
 
 use crate::MINDWEAVE;
 use crate::prices::{book, write_book};
@@ -186,6 +187,53 @@ async fn rerating_changes_what_another_book_prices_otherwise_and_its_rollups() {
         one(&scene, entries).await,
         "usage_events.rerate, usage_events.rerated: 0.5 to 0.9 USD, usage_events.rerate"
     );
+}
+
+#[tokio::test]
+async fn budgets_of_running_gateways_follow_a_rerating() {
+    let scene = Scene::new().await;
+    let (gateway, client) = scene.simulated(MINDWEAVE).await;
+    let sql = r#"UPDATE projects SET quotas = '{"max_cost_per_day_usd": 1}'"#;
+    scene.sql.batch_execute(sql).await.unwrap();
+    assert_eq!(client.ask().await.status, StatusCode::OK);
+    scene.event().await;
+
+    let mut dear = book();
+    dear["version"] = json!("dear");
+    for model in dear["models"].as_array_mut().unwrap() {
+        for price in model["prices"].as_array_mut().unwrap() {
+            price["output"] = json!("1000000");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dear = write_book(&folder, &dear);
+    let words = [
+        "usage",
+        "rerate",
+        "--since",
+        "1d",
+        "--price-book",
+        dear.to_str().unwrap(),
+    ];
+    let ended = command(&scene, &words).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+
+    let refused = eventually("the budget is used up", || async {
+        let answer = client.ask().await;
+        (answer.status == StatusCode::TOO_MANY_REQUESTS).then_some(answer)
+    })
+    .await;
+    let said = refused.json()["error"]["details"]["spent"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    eventually("it is told what is stored", || async {
+        let sql = "SELECT (sum(cost_cents) / 100 = $1::text::numeric) FROM usage_events";
+        let same = scene.sql.query_one(sql, &[&said]).await.unwrap();
+        same.get::<_, bool>(0).then_some(())
+    })
+    .await;
+    assert_eq!(gateway.metric("mindweave_policy_faults").await, 0.0);
 }
 
 #[tokio::test]
