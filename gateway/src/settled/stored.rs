@@ -80,7 +80,8 @@ pub(super) async fn read(
         let span = [&since as &(dyn ToSql + Sync), &until, &hour];
         add(&transaction, OF_ROWS, &span, &mut sums).await?;
     }
-    transaction.commit().await?;
+    // It has only read.
+    transaction.rollback().await?;
     Ok((sums, positions))
 }
 
