@@ -249,9 +249,7 @@ impl Snapshot {
             self.reload(client, &scope).await?;
         }
         self.let_go_of_rules();
-        for correction in Change::corrections(changes) {
-            self.memory.engine().correct(correction);
-        }
+        self.memory.engine().correct(Change::corrections(changes));
         if all || Change::concern(changes, "upstream_objects") {
             self.follow_objects(client).await?;
         }

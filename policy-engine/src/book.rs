@@ -151,10 +151,15 @@ impl Book {
         state.counters.values_mut().for_each(Counter::outdate);
     }
 
-    /// What a key used at a moment cost more or less than is known of it; counters are looked up again.
-    pub(crate) fn correct(&self, key_id: ApiKeyId, model: &str, at: Timestamp, by: i64) {
+    /// What keys used at a moment cost more or less than is known of it; counters are looked up again, once for all of it.
+    pub(crate) fn correct<'a>(
+        &self,
+        corrections: impl Iterator<Item = (ApiKeyId, &'a str, Timestamp, i64)>,
+    ) {
         let mut state = self.lock();
-        state.ledger.correct(key_id, model, at, by);
+        for (key_id, model, at, by) in corrections {
+            state.ledger.correct(key_id, model, at, by);
+        }
         state.counters.values_mut().for_each(Counter::outdate);
     }
 

@@ -101,24 +101,19 @@ impl Engine {
 
     /// Adds what was settled before this process began. To be called once for everything.
     pub fn add_settled(&self, settled: &[Settled]) {
-        let mut by_org: BTreeMap<OrgId, Vec<&Settled>> = BTreeMap::new();
-        for each in settled {
-            by_org.entry(each.org_id).or_default().push(each);
-        }
-        for (org_id, settled) in by_org {
+        for (org_id, settled) in by_organization(settled, |each| each.org_id) {
             let book = Arc::clone(&self.organizations.entry(org_id).or_default().book);
             book.add_settled(settled.into_iter().map(Settled::entry));
         }
     }
 
     /// Corrects what is known to have been spent.
-    pub fn correct(&self, correction: &Correction) {
-        if let Some(organization) = self.organizations.get(&correction.org_id) {
-            let at = Timestamp {
-                unix_micros: correction.unix_micros,
-            };
-            let (key_id, by) = (correction.key(), correction.picodollars);
-            organization.book.correct(key_id, &correction.model, at, by);
+    pub fn correct<'a>(&self, corrections: impl IntoIterator<Item = &'a Correction>) {
+        for (org_id, corrections) in by_organization(corrections, |each| each.org_id) {
+            if let Some(organization) = self.organizations.get(&org_id) {
+                let entries = corrections.into_iter().map(Correction::entry);
+                organization.book.correct(entries);
+            }
         }
     }
 
@@ -165,4 +160,16 @@ impl Engine {
                 .remove_if(id, |_, rules| rules.org_id == org_id);
         }
     }
+}
+
+/// So that each book is opened once.
+fn by_organization<'a, T>(
+    all: impl IntoIterator<Item = &'a T>,
+    org_id: impl Fn(&T) -> OrgId,
+) -> BTreeMap<OrgId, Vec<&'a T>> {
+    let mut by_organization: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for each in all {
+        by_organization.entry(org_id(each)).or_default().push(each);
+    }
+    by_organization
 }

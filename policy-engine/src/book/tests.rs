@@ -273,8 +273,12 @@ fn what_was_priced_wrongly_is_corrected_in_its_windows() {
     book.settle(&used(2, MODELS[0], 1, 3_600), budgets.iter(), &people);
     let held = 150 * PRICE_PER_TOKEN;
     // The first one, an hour before.
-    book.correct(holder(2).key_id, MODELS[0], at(0), 5);
-    book.correct(holder(2).key_id, MODELS[0], at(3_600), -1);
+    let key_id = holder(2).key_id;
+    let corrections = [
+        (key_id, MODELS[0], at(0), 5),
+        (key_id, MODELS[0], at(3_600), -1),
+    ];
+    book.correct(corrections.into_iter());
     assert_eq!(
         numbers(&book, &budgets[0], &request),
         (PRICE_PER_TOKEN - 1, held)
@@ -283,7 +287,12 @@ fn what_was_priced_wrongly_is_corrected_in_its_windows() {
         numbers(&book, &budgets[1], &request),
         (11 * PRICE_PER_TOKEN + 4, held)
     );
-    book.correct(ApiKeyId(Uuid::nil()), MODELS[0], at(0), 5);
+    book.correct(std::iter::once((
+        ApiKeyId(Uuid::nil()),
+        MODELS[0],
+        at(0),
+        5,
+    )));
     drop(running);
     assert_eq!(
         numbers(&book, &budgets[1], &request),

@@ -1,6 +1,6 @@
 //! What was settled before this process began.
 
-use domain::{ApiKeyId, OrgId, ProjectId, UserId};
+use domain::{ApiKeyId, OrgId, ProjectId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -47,8 +47,12 @@ pub struct Correction {
 }
 
 impl Correction {
-    pub(super) fn key(&self) -> ApiKeyId {
-        self.key_id.unwrap_or(nobodys_key(self.project_id))
+    pub(super) fn entry(&self) -> (ApiKeyId, &str, Timestamp, i64) {
+        let key_id = self.key_id.unwrap_or(nobodys_key(self.project_id));
+        let at = Timestamp {
+            unix_micros: self.unix_micros,
+        };
+        (key_id, &self.model, at, self.picodollars)
     }
 }
 
