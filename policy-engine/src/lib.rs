@@ -17,6 +17,8 @@ mod rate;
 mod registry;
 mod rules;
 mod source;
+#[cfg(test)]
+mod testing;
 mod walk;
 
 pub use book::Amounts;

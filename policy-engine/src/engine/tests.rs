@@ -1,19 +1,19 @@
 //! Decisions as tables: an organization with everything, and what becomes of requests.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::{ApiKeyId, Endpoint, McpServerId, OrgId, Picodollars, PriceBook, UserId};
+use domain::{ApiKeyId, McpServerId, OrgId, Picodollars, PriceBook, UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
 use crate::book::Amounts;
 use crate::denial::{Denial, Reason};
-use crate::facts::{Caller, Field, Request};
+use crate::facts::{Caller, Request};
 use crate::source::{PolicySource, PolicyStatus, ServerSource, SubscriptionSource, ToolSource};
+use crate::testing;
 
 const ORG: OrgId = OrgId(Uuid::from_u128(0xa));
 const PROJECT: ProjectId = ProjectId(Uuid::from_u128(0xb));
@@ -96,25 +96,11 @@ fn with_request<R>(more: &Value, run: impl FnOnce(&Request<'_>) -> R) -> R {
     let mut body = json!({"model": "claude-opus-5", "max_tokens": 500});
     let fields = more.as_object().unwrap().clone();
     body.as_object_mut().unwrap().extend(fields);
-    let texts: Vec<_> = body
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(name, value)| (name, value.to_string()))
-        .collect();
-    let fields: Vec<_> = texts
-        .iter()
-        .map(|(name, json)| Field {
-            name: Cow::Borrowed(name.as_str()),
-            json,
+    testing::with_request(&body, |request| {
+        run(&Request {
+            body_bytes: 300,
+            ..request
         })
-        .collect();
-    run(&Request {
-        model: body["model"].as_str().unwrap(),
-        max_tokens: body["max_tokens"].as_u64().unwrap(),
-        body_bytes: 300,
-        fields: &fields,
-        ..Request::of(Endpoint::Messages)
     })
 }
 

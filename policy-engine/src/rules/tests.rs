@@ -1,15 +1,14 @@
 //! Rules as tables: what is wrong with them, and what they have against requests.
 
-use std::borrow::Cow;
-
 use domain::{ApiKeyId, Endpoint, OrgId, PolicyId, ProjectId, UserId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::facts::{Field, Role};
+use crate::facts::Role;
 use crate::source::{PolicySource, PolicyStatus};
+use crate::testing::with_request;
 
 const USER: UserId = UserId(Uuid::from_u128(2));
 
@@ -135,18 +134,6 @@ impl Case {
 
     fn objection(&self) -> Option<(Action, Objection)> {
         let policy = Policy::parse(&source(self.kind, self.rules.clone()), Owner::Project).unwrap();
-        let object = self.body.as_object().unwrap();
-        let texts: Vec<_> = object
-            .iter()
-            .map(|(name, value)| (name, value.to_string()))
-            .collect();
-        let fields: Vec<_> = texts
-            .iter()
-            .map(|(name, json)| Field {
-                name: Cow::Borrowed(name.as_str()),
-                json,
-            })
-            .collect();
         let caller = Caller {
             key_id: ApiKeyId(Uuid::from_u128(1)),
             user_id: Some(USER),
@@ -158,35 +145,29 @@ impl Case {
         let mut people = People::default();
         people.roles.insert(USER, Role::Member);
         people.projects.insert(caller.project_id, "website".into());
-        let request = Request {
-            model: object
-                .get("model")
-                .and_then(Value::as_str)
-                .unwrap_or_default(),
-            max_tokens: object
-                .get("max_tokens")
-                .and_then(Value::as_u64)
-                .unwrap_or_default(),
-            body_bytes: 100,
-            betas: self.betas,
-            fields: &fields,
-            ..Request::of(self.endpoint)
-        };
-        policy.check(&Context {
-            request: &request,
-            caller: &caller,
-            holder: Holder {
-                org_id: caller.org_id,
-                project_id: caller.project_id,
-                user_id: caller.user_id,
-                key_id: caller.key_id,
-            },
-            org_slug: "acme",
-            people: &people,
-            // 2026-11-25, a Wednesday, 09:30.
-            now: Timestamp {
-                unix_micros: (20_782 * 86_400 + 34_200) * 1_000_000,
-            },
+        with_request(&self.body, |request| {
+            let request = Request {
+                endpoint: self.endpoint,
+                body_bytes: 100,
+                betas: self.betas,
+                ..request
+            };
+            policy.check(&Context {
+                request: &request,
+                caller: &caller,
+                holder: Holder {
+                    org_id: caller.org_id,
+                    project_id: caller.project_id,
+                    user_id: caller.user_id,
+                    key_id: caller.key_id,
+                },
+                org_slug: "acme",
+                people: &people,
+                // 2026-11-25, a Wednesday, 09:30.
+                now: Timestamp {
+                    unix_micros: (20_782 * 86_400 + 34_200) * 1_000_000,
+                },
+            })
         })
     }
 }
