@@ -10,6 +10,11 @@
 
 mod answer;
 mod authenticate;
+#[cfg_attr(
+    not(any(test, fuzzing)),
+    expect(dead_code, reason = "uploads are not shown to it yet")
+)]
+mod batch_items;
 mod batch_objects;
 mod batch_relay;
 mod body_budget;
@@ -46,6 +51,7 @@ mod response_body;
 mod route;
 mod server;
 mod silence;
+mod skip;
 mod spending;
 mod upload;
 mod upstream;
