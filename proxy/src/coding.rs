@@ -116,7 +116,7 @@ impl Decoder {
     ///
     /// # Errors
     /// `Invalid` if there must be more.
-    fn end(&mut self) -> Result<(), DecodeError> {
+    pub(crate) fn end(&mut self) -> Result<(), DecodeError> {
         self.stages.iter_mut().try_for_each(Stage::end)
     }
 }

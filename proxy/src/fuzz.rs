@@ -5,7 +5,7 @@
 //! in: JSON and event streams have no such byte, so they are seeds as they are. The corpora run as tests too,
 //! so that what a fuzzer has found stays found.
 
-use crate::{coding, meter};
+use crate::{batch_items, coding, meter};
 
 /// An answer as a stream of events.
 pub fn sse(input: &[u8]) {
@@ -25,6 +25,12 @@ pub fn usage(input: &[u8]) {
 /// The body of a request.
 pub fn inspect(input: &[u8]) {
     crate::inspect::laws::check(input);
+}
+
+/// The body that makes a message batch.
+pub fn batch(input: &[u8]) {
+    let (body, sizes) = divided(input);
+    batch_items::laws::check(body, sizes);
 }
 
 /// A body with a content coding, which the first byte chooses, or one that is to be encoded first.
@@ -66,6 +72,8 @@ pub(crate) fn cuts<'a>(body: &'a [u8], sizes: &[u8]) -> [Vec<&'a [u8]>; 3] {
     ]
 }
 
+#[cfg(test)]
+pub(crate) mod json;
 #[cfg(test)]
 #[path = "fuzz/tests.rs"]
 mod tests;

@@ -15,7 +15,7 @@ use policy_engine::Field;
 use simdutf8::basic::from_utf8;
 
 pub(crate) use self::asked::Asked;
-pub(crate) use self::members::{MOST_MEMBERS, Members};
+pub(crate) use self::members::{MOST_MEMBERS, Members, unquoted};
 
 /// The top level of a body of `messages` or `count_tokens`.
 #[derive(Default, PartialEq, Eq)]

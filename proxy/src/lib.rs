@@ -11,6 +11,11 @@
 mod admission;
 mod answer;
 mod authenticate;
+#[cfg_attr(
+    not(any(test, fuzzing)),
+    expect(dead_code, reason = "uploads are not shown to it yet")
+)]
+mod batch_items;
 mod batch_objects;
 mod batch_relay;
 mod body_budget;
@@ -49,6 +54,7 @@ mod response_body;
 mod route;
 mod server;
 mod silence;
+mod skip;
 mod spending;
 mod upload;
 mod upstream;

@@ -26,7 +26,6 @@ mod length;
 mod quote;
 mod results;
 mod shape;
-mod skip;
 mod sse;
 mod stream;
 mod tally;

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::{coding, divided, inspect, pieces, sse, usage};
+use super::{batch, coding, divided, inspect, pieces, sse, usage};
 
 fn check_corpus(name: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -29,6 +29,11 @@ fn the_corpus_of_json_answers_breaks_no_law() {
 #[test]
 fn the_corpus_of_request_bodies_breaks_no_law() {
     check_corpus("inspect", inspect);
+}
+
+#[test]
+fn the_corpus_of_batches_breaks_no_law() {
+    check_corpus("batch", batch);
 }
 
 #[test]

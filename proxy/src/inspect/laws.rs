@@ -66,7 +66,7 @@ fn check_fields<'a>(fields: impl Iterator<Item = Field<'a>>, members: &Members<'
 }
 
 /// With the last of each name they are the object, if it isn't too deep to be one.
-pub(crate) fn check_values<'a>(fields: impl Iterator<Item = Field<'a>>, object: &[u8]) {
+fn check_values<'a>(fields: impl Iterator<Item = Field<'a>>, object: &[u8]) {
     let Ok(object) = serde_json::from_slice::<HashMap<String, Value>>(object) else {
         return;
     };
@@ -89,7 +89,7 @@ fn check_remainder(found: Inspected) {
 }
 
 /// The members at the top level, in their order; of their values it is only certain where they end.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+pub(crate) struct Members<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
 impl Members<'_> {
     /// The value of the last member of this name, if it isn't too deep.
@@ -97,7 +97,7 @@ impl Members<'_> {
         serde_json::from_str(self.last_raw(name)?.get()).ok()
     }
 
-    fn last_raw(&self, name: &str) -> Option<&RawValue> {
+    pub(crate) fn last_raw(&self, name: &str) -> Option<&RawValue> {
         let (_, value) = self.0.iter().rfind(|(other, _)| other == name)?;
         Some(value)
     }

@@ -92,7 +92,7 @@ fn place(part: &str, text: &str) -> Range<usize> {
 }
 
 /// The text of a JSON string, borrowed unless it has escapes. Half of a pair of surrogates is no text.
-pub(super) fn unquoted(json: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn unquoted(json: &str) -> Option<Cow<'_, str>> {
     let plain = json.strip_prefix('"')?.strip_suffix('"')?;
     if !plain.contains('\\') {
         return Some(Cow::Borrowed(plain));

@@ -1,6 +1,9 @@
 use std::fmt::Write as _;
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::fuzz::json::{object, value};
 
 fn inspect(body: &str) -> Result<Inspected, InspectError> {
     super::inspect(Bytes::copy_from_slice(body.as_bytes()))
@@ -165,4 +168,13 @@ fn depth_is_no_obstacle() {
         "]".repeat(5_000)
     );
     check(&deep, Ok(("a", false)));
+}
+
+proptest! {
+    #[test]
+    fn the_members_are_what_serde_json_finds(
+        body in object(&["model", "stream", "max_tokens"], prop_oneof![Just("\"a\"".to_owned()), value()])
+    ) {
+        laws::check(body.as_bytes());
+    }
 }

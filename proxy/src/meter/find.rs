@@ -10,7 +10,7 @@ use super::kept::Kept;
 use super::length::TextLength;
 use super::quote;
 use super::shape::{Element, Plan, Shape};
-use super::skip::Skip;
+use crate::skip::Skip;
 
 /// The progress through one object.
 #[derive(Debug)]

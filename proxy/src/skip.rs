@@ -7,7 +7,7 @@ use memchr::memchr2;
 
 /// The progress through one value; starts before its first byte, which is not whitespace.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Skip {
+pub(crate) struct Skip {
     /// Arrays and objects open.
     depth: usize,
     place: Place,
@@ -30,17 +30,17 @@ enum Place {
 
 /// The bytes shown, divided.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part<'a> {
+pub(crate) struct Part<'a> {
     /// The value's own bytes.
-    pub(super) taken: &'a [u8],
+    pub(crate) taken: &'a [u8],
     /// What follows them; empty unless the value ended.
-    pub(super) rest: &'a [u8],
-    pub(super) ended: bool,
+    pub(crate) rest: &'a [u8],
+    pub(crate) ended: bool,
 }
 
 impl Skip {
     /// Takes the bytes that belong to the value.
-    pub(super) fn advance<'a>(&mut self, bytes: &'a [u8]) -> Part<'a> {
+    pub(crate) fn advance<'a>(&mut self, bytes: &'a [u8]) -> Part<'a> {
         let mut rest = bytes;
         while let Some(first) = rest.first() {
             let taken = match self.place {
