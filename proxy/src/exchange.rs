@@ -3,6 +3,8 @@
 //! Guarantee: an exchange is settled exactly once, on whatever path it ends: answered, refused, broken off by
 //! either side, or dropped in a panic. Settling counts it and, if it was admitted, hands over its usage event.
 
+mod judged;
+
 use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
@@ -16,18 +18,14 @@ use domain::{
     Basis, BatchItem, Cost, CreatedObject, Endpoint, EventStatus, EventType, KeyKind, McpCall,
     ObjectKind, Outcome, ProjectId, Repeatable, RequestId, Timestamp, UsageEvent,
 };
-use http::HeaderMap;
 use ingest::{Opening, Slot, Ticket};
 use policy_engine::{Admitted, Amounts, Denial, Notes, Spend};
 
 use crate::ended::{End, Ended, Head};
-use crate::failure::Failure;
 use crate::inspect::Inspected;
 use crate::keys::{KeyRecord, OnClientDisconnect};
 use crate::meter::{Call, Finding, FoundIn, Meter, Reading};
 use crate::metrics::Counted;
-use crate::notes;
-use crate::refusals::{First, Refusals};
 use crate::worker::Worker;
 
 /// A request under way.
@@ -147,56 +145,6 @@ impl Exchange {
             admitted,
         });
         true
-    }
-
-    /// Keeps what the caller shall be told of its limits, and tells the log what is for the log.
-    pub(crate) fn note(&mut self, notes: Notes) {
-        for note in &notes.logged {
-            tracing::info!(
-                request_id = %self.id, message = note.message,
-                policy_id = note.policy.as_ref().map(|(id, _)| id.to_string()),
-                "a policy that only logs has something against a request"
-            );
-            self.worker.metrics.policy_match();
-        }
-        if notes != Notes::default() {
-            self.notes = Some(Box::new(notes));
-        }
-    }
-
-    /// Puts what the caller shall be told on its answer.
-    pub(crate) fn put_notes(&self, headers: &mut HeaderMap) {
-        if let Some(notes) = &self.notes {
-            notes::put(headers, notes);
-        }
-    }
-
-    /// A rule refuses the request. Of one that would have had an event there is a row all the same.
-    pub(crate) fn deny(
-        &mut self,
-        denial: Box<Denial>,
-        of: Option<(&Arc<KeyRecord>, String)>,
-    ) -> Failure {
-        let failure = Failure::Denied(denial.reason);
-        self.worker.metrics.denied(denial.reason);
-        if let Some((key, model)) = of {
-            let first = First {
-                request_id: self.id,
-                time: self.worker.clock.now(),
-                endpoint: self.endpoint.unwrap_or(Endpoint::Other),
-                model,
-                key: Arc::clone(key),
-                denial: (*denial).clone(),
-                took: self.elapsed(),
-            };
-            Refusals::add(&self.worker, first);
-        }
-        self.denial = Some(denial);
-        failure
-    }
-
-    pub(crate) fn denial(&self) -> Option<&Denial> {
-        self.denial.as_deref()
     }
 
     /// The answer will show what is metered by itself: the results of a batch, sessions, dreams.
