@@ -19,6 +19,17 @@ pub struct Denial {
     pub policy: Option<(PolicyId, Arc<str>)>,
     /// Of a rate or a budget.
     pub exhausted: Option<Exhausted>,
+    /// The item of a batch that is refused, and the batch with it.
+    pub item: Option<DeniedItem>,
+}
+
+/// Which item of a batch it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeniedItem {
+    /// Its place in `requests`, from 0 on.
+    pub index: u64,
+    /// Its `custom_id`, if it has one: short, and nothing in it but what can be seen of ASCII.
+    pub custom_id: Option<String>,
 }
 
 impl Denial {
@@ -28,6 +39,7 @@ impl Denial {
             message: message.into(),
             policy: None,
             exhausted: None,
+            item: None,
         })
     }
 

@@ -5,6 +5,7 @@
 
 mod admit;
 mod compile;
+mod items;
 mod settled;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use rustc_hash::FxHashMap;
 
 pub use admit::{Admitted, Explained, Refused, Spend};
 pub use compile::PolicyFaults;
+pub use items::{Item, ItemRules};
 pub use settled::{Correction, Settled};
 
 use crate::book::Book;

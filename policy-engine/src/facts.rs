@@ -1,6 +1,7 @@
 //! What is decided about: a request, and who makes it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -89,6 +90,46 @@ pub struct Request<'a> {
     pub approved_mcp: &'a [&'a str],
     /// The members of the body's object, in order; none of a body that isn't looked into.
     pub fields: &'a [Field<'a>],
+    /// The members that weren't kept; none of a body that is known whole.
+    pub unkept: Option<&'a Unkept<'a>>,
+}
+
+/// Members of a body that are there, and too long to have been kept. It remembers whether a rule had to look at one: nothing
+/// can be said of what that rule makes of the body.
+#[derive(Debug)]
+pub struct Unkept<'a> {
+    names: &'a [String],
+    /// Its place among the names.
+    asked_for: Cell<Option<usize>>,
+}
+
+impl<'a> Unkept<'a> {
+    /// Those of these names.
+    #[must_use]
+    pub fn of(names: &'a [String]) -> Self {
+        Self {
+            names,
+            asked_for: Cell::new(None),
+        }
+    }
+
+    /// The first of these names that is among them.
+    pub(crate) fn any(&self, names: &[&str]) -> Option<&'a str> {
+        let is_meant = |name: &&'a String| names.contains(&name.as_str());
+        self.names.iter().find(is_meant).map(String::as_str)
+    }
+
+    /// The one that was looked at since this was last called.
+    pub(crate) fn take_asked_for(&self) -> Option<&'a str> {
+        let place = self.asked_for.take()?;
+        self.names.get(place).map(String::as_str)
+    }
+
+    fn ask_for(&self, name: &str) {
+        if let Some(place) = self.names.iter().position(|unkept| unkept == name) {
+            self.asked_for.set(Some(place));
+        }
+    }
 }
 
 /// A member of the body's object.
@@ -114,12 +155,16 @@ impl<'a> Request<'a> {
             betas: &[],
             approved_mcp: &[],
             fields: &[],
+            unkept: None,
         }
     }
 
     /// A field of the body. Of a repeated one the last counts, as it does for the API; `null` is as good as none.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a str> {
+        if let Some(unkept) = self.unkept {
+            unkept.ask_for(name);
+        }
         let field = self.fields.iter().rev().find(|field| field.name == name)?;
         (field.json != "null").then_some(field.json)
     }

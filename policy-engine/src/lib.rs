@@ -22,11 +22,12 @@ mod testing;
 mod walk;
 
 pub use book::Amounts;
-pub use denial::{Denial, Exhausted, Reason};
+pub use denial::{Denial, DeniedItem, Exhausted, Reason};
 pub use engine::{
-    Admitted, Correction, Engine, Explained, PolicyFaults, Refused, Settled, Size, Spend,
+    Admitted, Correction, Engine, Explained, Item, ItemRules, PolicyFaults, Refused, Settled, Size,
+    Spend,
 };
-pub use facts::{Caller, Field, Request, Role, UnknownRole};
+pub use facts::{Caller, Field, Request, Role, Unkept, UnknownRole};
 pub use fault::Fault;
 pub use limit::{Limit, Metric, Per, Scope, UsageAction, Window};
 pub use notes::{Left, Note, Notes, Remaining, Step};

@@ -10,7 +10,7 @@ use crate::limit::{Metric, UsageAction};
 use crate::rules::Policy;
 
 /// Of an admitted request.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notes {
     /// For the answer's `x-mindweave-warning`.
     pub warnings: Vec<Note>,

@@ -73,6 +73,11 @@ impl Registry {
         }
     }
 
+    /// Whether there is anything that a request could use and may not.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.servers.is_empty() && !self.requires_approval
+    }
+
     /// Looks at all that a request uses of MCP.
     pub(crate) fn check<'a>(&'a self, ctx: &Context<'_>) -> Result<Used<'a>, Objection> {
         let mut used = Used::default();
@@ -81,7 +86,7 @@ impl Registry {
             || request
                 .field("tools")
                 .is_some_and(|tools| tools.contains("mcp"));
-        if !has_any || self.servers.is_empty() && !self.requires_approval {
+        if !has_any || self.is_idle() {
             return Ok(used);
         }
         for each in mcp_uses(request)? {

@@ -3,6 +3,7 @@
 //! Guarantees: what has a fault is no rule, and every fault is said with its place; a rule looks only at what it has to.
 
 mod access;
+mod acting;
 mod applies_to;
 mod compliance;
 mod custom;

@@ -1,5 +1,7 @@
 //! The order in which rules are looked at. One walk decides, and tells whoever wants to know what it looked at.
 
+mod items;
+
 use domain::pricing::{Basis, Charge, Span};
 use domain::{Endpoint, Picodollars, PriceBook, Timestamp, TokenCounts, Usage};
 
@@ -12,6 +14,8 @@ use crate::notes::{Notes, Step, Trace};
 use crate::project::{Plan, ProjectRules};
 use crate::rate::Taken;
 use crate::rules::{Action, Context, Objection, Policy, Rule};
+
+pub(crate) use items::decide_item;
 
 /// A request on its way through the rules of its project.
 pub(crate) struct Walk<'a, T> {

@@ -44,6 +44,7 @@ pub(crate) fn decide(
         betas: &betas,
         approved_mcp: &approved,
         fields: &fields,
+        unkept: None,
     };
     let caller = Caller {
         key_id: key.id,

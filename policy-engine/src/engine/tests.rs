@@ -1,5 +1,7 @@
 //! Decisions as tables: an organization with everything, and what becomes of requests.
 
+mod items;
+
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
