@@ -1,27 +1,114 @@
 //! May this request pass? What the rules look at, gathered from its head and body, and what they decided.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use bytes::Buf as _;
 use domain::{Endpoint, KeyKind};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
-use policy_engine::{Admitted, Caller, Denial, Field, Refused, Request};
+use policy_engine::{Admitted, Caller, Denial, Field, Notes, Refused, Request};
 use smallvec::SmallVec;
 
+use crate::batch_gate::BatchGate;
+use crate::batch_upload::BatchUpload;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
+use crate::forward_body::ForwardBody;
 use crate::inspect::Inspected;
 use crate::keys::KeyRecord;
 
-const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
+pub(crate) const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
 /// Names the MCP servers that a request's maker has agreed to, where that has to be done for each use.
 pub(crate) const APPROVED_MCP: HeaderName = HeaderName::from_static("x-mindweave-approve-mcp");
+
+/// Asks the rules, and takes the place of the event, before any money is spent. Gives the body back, which is a gate's from here
+/// on if it is a batch whose items have to be looked at.
+///
+/// # Errors
+/// If the request goes no further.
+pub(crate) async fn admit(
+    exchange: &mut Exchange,
+    head: &Parts,
+    (key, address): (&Arc<KeyRecord>, IpAddr),
+    inspected: Inspected,
+    body: ForwardBody,
+) -> Result<ForwardBody, Failure> {
+    let has_event = head.method == Method::POST;
+    let refuse = |exchange: &mut Exchange, undecided: Undecided| match undecided {
+        Undecided::Failed(failure) => failure,
+        Undecided::Denied(denial) => {
+            let of = has_event.then(|| (key, inspected.model.clone()));
+            exchange.deny(denial, of)
+        }
+    };
+    let decided = decide(exchange, head, key, address, &inspected);
+    let mut admitted = decided.map_err(|why| refuse(exchange, why))?;
+    let notes = std::mem::take(&mut admitted.notes);
+    let gate = BatchGate::of(exchange, head, key, address, &notes)?;
+    exchange.note(notes);
+    let body = match gate {
+        None => body,
+        Some(gate) => match pass(gate, body).await {
+            Ok((body, notes)) => {
+                exchange.note(notes);
+                body
+            }
+            Err(why) => return Err(refuse(exchange, why)),
+        },
+    };
+    if has_event && !exchange.admit(Arc::clone(key), inspected, admitted) {
+        return Err(Failure::Overloaded);
+    }
+    Ok(body)
+}
+
+/// Shows a batch to its gate: now, if it is here; else as it comes.
+async fn pass(mut gate: BatchGate, body: ForwardBody) -> Result<(ForwardBody, Notes), Undecided> {
+    match body {
+        ForwardBody::Stream(upload) if !upload.is_end_stream() => {
+            let upload = BatchUpload::new(upload, gate);
+            Ok((ForwardBody::Batch(Box::new(upload)), Notes::default()))
+        }
+        ForwardBody::Whole {
+            data: Some(data),
+            trailers,
+        } => {
+            let mut rest = data.clone();
+            while !rest.is_empty() {
+                let read = gate.read(&rest)?;
+                rest.advance(read);
+                if !rest.is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            let data = Some(data);
+            Ok((ForwardBody::Whole { data, trailers }, gate.end()?))
+        }
+        // An empty body holds no items.
+        ForwardBody::Stream(_) | ForwardBody::Whole { .. } | ForwardBody::Batch(_) => {
+            Ok((body, Notes::default()))
+        }
+    }
+}
+
+/// Who makes the request.
+pub(crate) fn caller(key: &KeyRecord, address: IpAddr) -> Caller {
+    Caller {
+        key_id: key.id,
+        user_id: key.user_id,
+        project_id: key.project_id,
+        org_id: key.org_id,
+        test: key.kind == KeyKind::Test,
+        address,
+    }
+}
 
 /// Asks the rules of the caller's project.
 ///
 /// # Errors
 /// If they refuse, or aren't known yet.
-pub(crate) fn decide(
+fn decide(
     exchange: &Exchange,
     head: &Parts,
     key: &KeyRecord,
@@ -46,14 +133,7 @@ pub(crate) fn decide(
         fields: &fields,
         unkept: None,
     };
-    let caller = Caller {
-        key_id: key.id,
-        user_id: key.user_id,
-        project_id: key.project_id,
-        org_id: key.org_id,
-        test: key.kind == KeyKind::Test,
-        address,
-    };
+    let caller = caller(key, address);
     let decided =
         worker
             .policies
@@ -66,13 +146,14 @@ pub(crate) fn decide(
 }
 
 /// Why a request goes no further.
+#[derive(Debug)]
 pub(crate) enum Undecided {
     Failed(Failure),
     Denied(Box<Denial>),
 }
 
 /// The names in a header that is a list, over all its lines.
-fn names<'a>(headers: &'a HeaderMap, name: &HeaderName) -> SmallVec<[&'a str; 8]> {
+pub(crate) fn names<'a>(headers: &'a HeaderMap, name: &HeaderName) -> SmallVec<[&'a str; 8]> {
     let values = headers.get_all(name).iter();
     let lists = values.filter_map(|value| value.to_str().ok());
     lists

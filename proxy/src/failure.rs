@@ -219,6 +219,16 @@ struct Details<'a> {
     policy: Option<&'a str>,
     #[serde(flatten)]
     exhausted: Option<Limit<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<Item<'a>>,
+}
+
+/// The item of a batch that it is about.
+#[derive(Serialize)]
+struct Item<'a> {
+    index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom_id: Option<&'a str>,
 }
 
 /// A limit that is reached.
@@ -244,6 +254,12 @@ impl<'a> Details<'a> {
                 unit: exhausted.unit,
                 resets_at: exhausted.resets_at.rfc3339(),
             }),
+            item: denial
+                .and_then(|denial| denial.item.as_ref())
+                .map(|it| Item {
+                    index: it.index,
+                    custom_id: it.custom_id.as_deref(),
+                }),
         }
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::batch_upload::BatchUpload;
 use crate::body_budget::BodyLease;
 use crate::request_body::Collected;
 use crate::upload::{Upload, UploadError};
@@ -23,6 +24,8 @@ pub(crate) enum ForwardBody {
     },
     /// As it arrives.
     Stream(Upload),
+    /// As it arrives, and is found to hold nothing that rules refuse.
+    Batch(Box<BatchUpload>),
 }
 
 impl ForwardBody {
@@ -78,6 +81,7 @@ impl Body for ForwardBody {
                 Poll::Ready(frame.map(Ok))
             }
             Self::Stream(upload) => upload.poll_frame(ctx),
+            Self::Batch(upload) => upload.poll_frame(ctx),
         }
     }
 
@@ -85,6 +89,7 @@ impl Body for ForwardBody {
         match self {
             Self::Whole { data, trailers } => data.is_none() && trailers.is_none(),
             Self::Stream(upload) => upload.is_end_stream(),
+            Self::Batch(upload) => upload.is_end_stream(),
         }
     }
 
@@ -98,6 +103,7 @@ impl Body for ForwardBody {
                 SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
             }
             Self::Stream(upload) => upload.size_hint(),
+            Self::Batch(upload) => upload.size_hint(),
         }
     }
 }

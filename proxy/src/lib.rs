@@ -11,13 +11,11 @@
 mod admission;
 mod answer;
 mod authenticate;
-#[cfg_attr(
-    not(any(test, fuzzing)),
-    expect(dead_code, reason = "uploads are not shown to it yet")
-)]
+mod batch_gate;
 mod batch_items;
 mod batch_objects;
 mod batch_relay;
+mod batch_upload;
 mod body_budget;
 mod client_address;
 mod coding;

@@ -12,16 +12,16 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::admission::{self, Undecided};
+use crate::admission;
 use crate::answer;
 use crate::authenticate::authenticate;
+use crate::batch_gate;
 use crate::client_address::client_address;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::forward::{self, Shape};
 use crate::forward_body::ForwardBody;
 use crate::headers;
-use crate::inspect::Inspected;
 use crate::keys::KeyRecord;
 use crate::options::Options;
 use crate::read_body::{ReadBody, read_body};
@@ -29,7 +29,7 @@ use crate::request_body::Discard;
 use crate::rescue;
 use crate::response_body::ResponseBody;
 use crate::route::{self, ObjectRoute, Route};
-use crate::upload::UploadWatch;
+use crate::upload::{UploadWatch, Verdict};
 use crate::worker::Worker;
 
 /// What is known of the connection a request came on.
@@ -103,18 +103,22 @@ async fn serve(
         }
     };
 
+    let hold_up_to = batch_gate::hold_up_to(exchange, &known.key, known.address);
     let ReadBody {
         inspected,
         body,
         upload,
-    } = read_body(exchange, &head, known.endpoint, body).await?;
-    if let Err(failure) = admit(exchange, &head, &known, inspected) {
-        drop(body);
-        if let Some(upload) = upload {
-            upload.discard_rest(head.headers.contains_key(EXPECT)).await;
+    } = read_body(exchange, &head, known.endpoint, body, hold_up_to).await?;
+    let caller = (&known.key, known.address);
+    let body = match admission::admit(exchange, &head, caller, inspected, body).await {
+        Ok(body) => body,
+        Err(failure) => {
+            if let Some(upload) = upload {
+                upload.discard_rest(head.headers.contains_key(EXPECT)).await;
+            }
+            return Err(failure.into());
         }
-        return Err(failure.into());
-    }
+    };
     Ok(Admitted {
         head,
         known,
@@ -135,9 +139,19 @@ async fn complete(
     }: Admitted,
 ) -> Response<ResponseBody> {
     let asked_first = head.headers.contains_key(EXPECT);
-    match ask_upstream(&mut exchange, peer, head, &known, body, upload.as_ref()).await {
-        Ok(answer) => answer::relay(exchange, answer).await,
+    let answer = ask_upstream(&mut exchange, peer, head, &known, body, upload.as_ref()).await;
+    let verdict = upload.as_ref().and_then(UploadWatch::verdict);
+    match answer {
+        Ok(answer) => {
+            if let Some(Verdict::Passed(notes)) = verdict {
+                exchange.note(notes.clone());
+            }
+            answer::relay(exchange, answer).await
+        }
         Err(failure) => {
+            if let Some(Verdict::Denied(denial)) = verdict {
+                exchange.deny_admitted(denial.clone());
+            }
             if let Some(upload) = upload {
                 upload.discard_rest(asked_first).await;
             }
@@ -259,28 +273,4 @@ fn shows_totals(exchange: &Exchange, method: &Method) -> bool {
         Some(Endpoint::Sessions | Endpoint::Dreams)
     );
     endpoint && matches!(*method, Method::GET | Method::POST)
-}
-
-/// Asks the rules, and takes the place of the event, before any money is spent.
-fn admit(
-    exchange: &mut Exchange,
-    head: &Parts,
-    known: &Known,
-    inspected: Inspected,
-) -> Result<(), Failure> {
-    let key = &known.key;
-    let has_event = head.method == Method::POST;
-    let decided = admission::decide(exchange, head, key, known.address, &inspected);
-    let mut admitted = decided.map_err(|undecided| match undecided {
-        Undecided::Failed(failure) => failure,
-        Undecided::Denied(denial) => {
-            let of = has_event.then(|| (key, inspected.model.clone()));
-            exchange.deny(denial, of)
-        }
-    })?;
-    exchange.note(std::mem::take(&mut admitted.notes));
-    if has_event && !exchange.admit(Arc::clone(key), inspected, admitted) {
-        return Err(Failure::Overloaded);
-    }
-    Ok(())
 }

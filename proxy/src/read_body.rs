@@ -18,6 +18,7 @@ use crate::inspect::{Inspected, inspect};
 use crate::options::Options;
 use crate::request_body::{self, Discard, Limits};
 use crate::upload::{Upload, UploadWatch};
+use crate::worker::Worker;
 
 /// A body ready to be forwarded, and what is known of it.
 pub(crate) struct ReadBody {
@@ -27,7 +28,8 @@ pub(crate) struct ReadBody {
     pub(crate) upload: Option<UploadWatch>,
 }
 
-/// Takes the body of a request.
+/// Takes the body of a request. One that names no model is held whole all the same if it says that it has so many bytes at
+/// the most.
 ///
 /// # Errors
 /// If it is too large, too slow, broken, or isn't what the endpoint takes.
@@ -36,9 +38,10 @@ pub(crate) async fn read_body(
     head: &Parts,
     endpoint: Endpoint,
     body: Incoming,
+    hold_up_to: u64,
 ) -> Result<ReadBody, Failure> {
     let worker = Rc::clone(exchange.worker());
-    let max_bytes = endpoint_limit(endpoint).min(worker.options.max_body_bytes);
+    let max_bytes = body_limit(&worker, endpoint);
     if body.size_hint().lower() > max_bytes {
         // A caller that asked first (Expect) has not begun to send.
         if !head.headers.contains_key(EXPECT) {
@@ -52,7 +55,8 @@ pub(crate) async fn read_body(
     };
     let names_a_model = head.method == Method::POST
         && matches!(endpoint, Endpoint::Messages | Endpoint::CountTokens);
-    if !names_a_model {
+    let is_held = body.size_hint().exact().is_some_and(|it| it <= hold_up_to);
+    if !names_a_model && (!is_held || body.is_end_stream()) {
         let (upload, watch) = Upload::new(body, limits);
         return Ok(ReadBody {
             inspected: Inspected::default(),
@@ -63,12 +67,21 @@ pub(crate) async fn read_body(
     let before = exchange.elapsed();
     let collected = request_body::collect(body, limits, &worker.bodies).await?;
     exchange.waited(exchange.elapsed().saturating_sub(before));
-    let inspected = inspect_encoded(&head.headers, &collected.data, max_bytes)?;
+    let inspected = if names_a_model {
+        inspect_encoded(&head.headers, &collected.data, max_bytes)?
+    } else {
+        Inspected::default()
+    };
     Ok(ReadBody {
         inspected,
         body: collected.into(),
         upload: None,
     })
+}
+
+/// How many bytes a body may have, with its content coding and without.
+pub(crate) fn body_limit(worker: &Worker, endpoint: Endpoint) -> u64 {
+    endpoint_limit(endpoint).min(worker.options.max_body_bytes)
 }
 
 /// The API's own limits, in bytes.
@@ -97,19 +110,26 @@ fn inspect_encoded(
     if !headers.contains_key(CONTENT_ENCODING) {
         return Ok(inspect(data.clone())?);
     }
-    let named: Result<Vec<&str>, _> = headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .map(HeaderValue::to_str)
-        .collect();
-    let encoding = named
-        .map_err(|_| Failure::BodyEncodingUnsupported)?
-        .join(",");
+    let encoding = content_encoding(headers)?;
     let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-    let decoded = coding::decode_whole(&encoding, data, limit).map_err(|error| match error {
+    let decoded = coding::decode_whole(&encoding, data, limit);
+    let decoded = decoded.map_err(|error| undecodable(error, max_bytes))?;
+    Ok(inspect(decoded.into())?)
+}
+
+/// All content codings of a body, over all lines; empty if it has none.
+pub(crate) fn content_encoding(headers: &HeaderMap) -> Result<String, Failure> {
+    let lines = headers.get_all(CONTENT_ENCODING).iter();
+    let named: Result<Vec<&str>, _> = lines.map(HeaderValue::to_str).collect();
+    let named = named.map_err(|_| Failure::BodyEncodingUnsupported)?;
+    Ok(named.join(","))
+}
+
+/// Why a body of so many bytes at the most can't be read.
+pub(crate) fn undecodable(error: DecodeError, limit: u64) -> Failure {
+    match error {
         DecodeError::Unsupported => Failure::BodyEncodingUnsupported,
         DecodeError::Invalid => Failure::BodyEncodingInvalid,
-        DecodeError::TooLarge => Failure::BodyTooLarge { limit: max_bytes },
-    })?;
-    Ok(inspect(decoded.into())?)
+        DecodeError::TooLarge => Failure::BodyTooLarge { limit },
+    }
 }

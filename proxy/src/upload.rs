@@ -8,9 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use policy_engine::{Denial, Notes};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::admission::Undecided;
 use crate::failure::Failure;
 use crate::request_body::{Discard, Limits};
 use crate::silence::Silence;
@@ -44,6 +46,15 @@ struct Fate {
     asked: AtomicBool,
     finished: OnceLock<Instant>,
     failure: OnceLock<Failure>,
+    /// Of a batch whose items were looked at.
+    verdict: OnceLock<Verdict>,
+}
+
+/// What rules have to say of what was sent.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Passed(Notes),
+    Denied(Box<Denial>),
 }
 
 /// Why an upload ended early; told to the upstream's connection, which then gives up.
@@ -55,6 +66,8 @@ pub(crate) enum UploadError {
     Silent,
     #[error("the caller broke off")]
     Broken(#[source] hyper::Error),
+    #[error("what the caller sends may not pass")]
+    Refused,
 }
 
 impl Upload {
@@ -118,6 +131,29 @@ impl Upload {
         Ok(frame)
     }
 
+    /// Every byte that was announced has been given.
+    pub(crate) fn is_all_given(&self) -> bool {
+        self.is_end_stream() || self.size_hint().exact() == Some(0)
+    }
+
+    /// All that was sent may pass.
+    pub(crate) fn passed(&self, notes: Notes) {
+        self.fate.verdict.get_or_init(|| Verdict::Passed(notes));
+    }
+
+    /// What was sent is refused.
+    pub(crate) fn refused(&self, why: Undecided) -> UploadError {
+        let failure = match why {
+            Undecided::Failed(failure) => failure,
+            Undecided::Denied(denial) => {
+                let failure = Failure::Denied(denial.reason);
+                self.fate.verdict.get_or_init(|| Verdict::Denied(denial));
+                failure
+            }
+        };
+        self.failed(failure, UploadError::Refused)
+    }
+
     fn failed(&self, failure: Failure, error: UploadError) -> UploadError {
         self.fate.failure.get_or_init(|| failure);
         error
@@ -155,6 +191,11 @@ impl UploadWatch {
     /// The caller's fault, if the upload failed by it.
     pub(crate) fn failure(&self) -> Option<Failure> {
         self.fate.failure.get().copied()
+    }
+
+    /// What rules say of a batch, once all of it has been looked at, or enough to refuse it.
+    pub(crate) fn verdict(&self) -> Option<&Verdict> {
+        self.fate.verdict.get()
     }
 
     /// Since when nothing is left to send.

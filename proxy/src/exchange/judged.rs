@@ -23,8 +23,11 @@ impl Exchange {
             );
             self.worker.metrics.policy_match();
         }
-        if notes != Notes::default() {
-            self.notes = Some(Box::new(notes));
+        match &mut self.notes {
+            // What is left is said when the request is admitted, and warnings may come later.
+            Some(known) => known.warnings.extend(notes.warnings),
+            None if notes != Notes::default() => self.notes = Some(Box::new(notes)),
+            None => {}
         }
     }
 
@@ -57,6 +60,16 @@ impl Exchange {
         }
         self.denial = Some(denial);
         failure
+    }
+
+    /// The same of a request that was admitted already. What it holds, and the place of its event, are given back: it is in the
+    /// table as one that was refused.
+    pub(crate) fn deny_admitted(&mut self, denial: Box<Denial>) {
+        let admission = self.admission.take();
+        let of = admission
+            .as_ref()
+            .map(|admission| (&admission.key, admission.model.clone()));
+        self.deny(denial, of);
     }
 
     pub(crate) fn denial(&self) -> Option<&Denial> {
