@@ -3,14 +3,15 @@
 //! Guarantees: of everything that was admitted before a moment in the windows of that moment, what this gateway has ever metered counts
 //! once, to the picodollar: rows that are stored, and events that still wait in its spool, told apart by the positions that the
 //! database had when its rows were summed up. Left out are test keys, refusals, and events that only the database can
-//! decide about as long as it hasn't: those are added when they are stored. It is tried until the database answers; until then
-//! counters begin at nothing.
+//! decide about as long as it hasn't: those are added when they are stored. It is tried until the database answers. A gateway isn't
+//! ready before; but it doesn't wait for a database that is away: then counters begin at nothing.
 
 mod late;
 mod stored;
 mod sums;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::{Timestamp, error_chain};
@@ -32,11 +33,38 @@ const SPOOL_ATTEMPTS: u32 = 5;
 use late::Late;
 use stored::Positions;
 
+/// So long a gateway that is otherwise ready waits for it.
+const READY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether budgets have begun with what was spent before.
+#[derive(Debug, Default)]
+pub(crate) struct SettledState {
+    known: AtomicBool,
+    /// It failed, or takes its time.
+    delayed: AtomicBool,
+}
+
+impl SettledState {
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing is left to wait for.
+    pub(crate) fn is_known_or_delayed(&self) -> bool {
+        self.is_known() || self.delayed.load(Ordering::Relaxed)
+    }
+
+    fn delay(&self) {
+        self.delayed.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Reads it once and gives it to the engine, and then what counts late.
 pub(crate) struct Settling {
     pub(crate) database: Database,
     pub(crate) spooled: Spooled,
     pub(crate) engine: Arc<Engine>,
+    pub(crate) state: Arc<SettledState>,
     /// Requests that were admitted from here on are this process' own.
     pub(crate) before: Timestamp,
     pub(crate) tasks: TaskTracker,
@@ -65,14 +93,17 @@ impl Settling {
     async fn follow(&self, mut decided: Receiver<Decided>) {
         let mut late = Late::new(self.before);
         let mut reading = Box::pin(self.read());
+        let mut patience = Box::pin(tokio::time::sleep(READY_PATIENCE));
         loop {
             tokio::select! {
                 (settled, up_to) = &mut reading => {
                     tracing::info!(counters = settled.len(), "budgets begin with what was spent before");
                     self.engine.add_settled(&settled);
                     self.engine.add_late(&late.sum_is_made(up_to));
+                    self.state.known.store(true, Ordering::Release);
                     break;
                 }
+                () = &mut patience, if !self.state.is_known_or_delayed() => self.state.delay(),
                 Some(decided) = decided.recv() => self.engine.add_late(&late.add(decided)),
             }
         }
@@ -87,6 +118,7 @@ impl Settling {
             match self.once(spool_faults >= SPOOL_ATTEMPTS).await {
                 Ok(read) => return read,
                 Err(error) => {
+                    self.state.delay();
                     spool_faults += u32::from(matches!(error, SettledError::Spool(_)));
                     let error = error_chain(&error);
                     if backoff == FIRST_BACKOFF {

@@ -71,6 +71,7 @@ impl Bench {
             database: self.connecting(),
             spooled: ingest.spooled(),
             engine: Arc::new(Engine::new(clock::system())),
+            state: Arc::default(),
             before,
             tasks: TaskTracker::new(),
         }
