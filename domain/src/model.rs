@@ -53,8 +53,9 @@ pub fn label_index(model: &str) -> usize {
     KNOWN.binary_search(&undated(model)).unwrap_or(KNOWN.len())
 }
 
-/// `claude-sonnet-4-5-20250929` is a snapshot of `claude-sonnet-4-5`.
-pub(crate) fn undated(model: &str) -> &str {
+/// A model's name without its date or alias: `claude-sonnet-4-5-20250929` is a snapshot of `claude-sonnet-4-5`.
+#[must_use]
+pub fn undated(model: &str) -> &str {
     match model.rsplit_once('-') {
         Some((name, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => name,
         Some((name, "latest" | "0")) => name,
