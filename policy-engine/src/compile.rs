@@ -1,1 +1,0 @@
-//! Policies turned from JSON into rules that decide.

@@ -1,0 +1,30 @@
+//! Policies turned from JSON into rules that decide.
+//!
+//! Guarantees: parsing answers every fault with its path and never stops at the first; a rule that is parsed can't fail; a check
+//! allocates nothing as long as nothing objects, except what it has to parse of a body's tools, metadata or texts; and no message
+//! has a word of a prompt.
+
+mod access;
+mod action;
+mod amount;
+mod applies_to;
+mod compliance;
+mod context;
+mod custom;
+mod globs;
+mod hours;
+mod json;
+mod models;
+mod pair;
+mod policy;
+mod reader;
+mod texts;
+mod tools;
+mod usage;
+
+#[cfg(test)]
+mod testing;
+
+pub(crate) use action::Action;
+pub(crate) use context::{Context, Objection};
+pub(crate) use reader::Faults;

@@ -1,0 +1,98 @@
+//! Expressions in CEL that say whether an action is taken.
+//!
+//! What the work of one can come to is bounded: by its length, by how deeply it is nested, by what its macros hold, and by how much
+//! of a request it can look at. One that fails, for whatever reason, takes its action.
+
+mod compile;
+mod inspect;
+mod variables;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock};
+
+use cel::{Env, Program, Value as CelValue};
+use serde_json::Value;
+
+use self::variables::Variable;
+use super::reader::{Item, Reader};
+use super::{Action, Context, Faults, Objection};
+
+/// The longest message, in bytes.
+const MOST_MESSAGE_BYTES: usize = 1_000;
+
+/// The standard functions, shared by all expressions.
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// What a custom policy says.
+#[derive(Debug, Clone)]
+pub(crate) struct CustomRule {
+    pub(crate) action: Action,
+    /// None only of a rule with faults, which isn't meant to be used.
+    expression: Option<Arc<Expression>>,
+    message: String,
+}
+
+/// An expression, and which variables it looks at.
+#[derive(Debug)]
+struct Expression {
+    program: Program,
+    variables: Vec<&'static Variable>,
+}
+
+impl CustomRule {
+    /// From `rules`. One with faults isn't meant to be used.
+    pub(crate) fn parse(value: &Value, faults: &mut Faults) -> Self {
+        let mut reader = Reader::new(&Item::new("$.rules", value), faults);
+        let action = reader.optional("action", Action::read);
+        let expression = reader.required("expression", read_expression);
+        let message = reader.optional("message", |item, faults| match item.text(faults)? {
+            long if long.len() > MOST_MESSAGE_BYTES => item.fault(
+                faults,
+                format!("must have no more than {MOST_MESSAGE_BYTES} bytes"),
+            ),
+            message => Some(message),
+        });
+        reader.finish();
+        Self {
+            action: action.unwrap_or_default(),
+            expression: expression.map(Arc::new),
+            message: message
+                .unwrap_or("a custom rule refuses the request")
+                .to_owned(),
+        }
+    }
+
+    /// Objects unless the expression is false.
+    pub(crate) fn check(&self, ctx: &Context<'_>) -> Option<Objection> {
+        let passes = self.expression.as_ref().is_some_and(|it| it.is_false(ctx));
+        (!passes).then(|| Objection::denied(self.message.as_str()))
+    }
+}
+
+impl Expression {
+    /// A panic of the interpreter is a failure as any other.
+    fn is_false(&self, ctx: &Context<'_>) -> bool {
+        let evaluate = || {
+            let mut context = cel::Context::with_env(Arc::clone(&ENV));
+            variables::set(&mut context, &self.variables, ctx).ok()?;
+            self.program.execute(&context).ok()
+        };
+        let value = catch_unwind(AssertUnwindSafe(evaluate));
+        matches!(value, Ok(Some(CelValue::Bool(false))))
+    }
+}
+
+fn read_expression(item: &Item<'_>, faults: &mut Faults) -> Option<Expression> {
+    match compile::compile(item.text(faults)?) {
+        Ok(expression) => Some(expression),
+        Err(messages) => {
+            for message in messages {
+                item.fault::<()>(faults, message);
+            }
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

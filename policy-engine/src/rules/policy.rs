@@ -1,0 +1,89 @@
+//! A row of `policies`, understood.
+
+use std::sync::Arc;
+
+use domain::PolicyId;
+
+use super::access::AccessRule;
+use super::applies_to::AppliesTo;
+use super::compliance::ComplianceRule;
+use super::custom::CustomRule;
+use super::usage::UsageRule;
+use super::{Action, Context, Faults, Objection};
+use crate::fault::Fault;
+use crate::source::PolicySource;
+
+/// Whose a policy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Organization,
+    Project,
+}
+
+/// A policy without a fault.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub(crate) id: PolicyId,
+    pub(crate) name: Arc<str>,
+    pub(crate) owner: Owner,
+    pub(crate) applies_to: AppliesTo,
+    pub(crate) rule: Rule,
+}
+
+/// What it says, by its type.
+#[derive(Debug, Clone)]
+pub(crate) enum Rule {
+    Usage(UsageRule),
+    Access(Box<AccessRule>),
+    Compliance(Box<ComplianceRule>),
+    Custom(CustomRule),
+}
+
+impl Policy {
+    /// A policy, or everything that is wrong with it.
+    pub(crate) fn parse(source: &PolicySource, owner: Owner) -> Result<Self, Faults> {
+        let mut faults = Faults::new();
+        let rule = Rule::parse(source, owner, &mut faults);
+        let applies_to = AppliesTo::parse(&source.applies_to, &mut faults);
+        match rule {
+            Some(rule) if faults.is_empty() => Ok(Self {
+                id: source.id,
+                name: source.name.as_str().into(),
+                owner,
+                applies_to,
+                rule,
+            }),
+            _ => Err(faults),
+        }
+    }
+}
+
+impl Rule {
+    fn parse(source: &PolicySource, owner: Owner, faults: &mut Faults) -> Option<Self> {
+        let rules = &source.rules;
+        Some(match source.kind.as_str() {
+            "usage" => Self::Usage(UsageRule::parse(rules, owner, faults)),
+            "access" => Self::Access(Box::new(AccessRule::parse(rules, faults))),
+            "compliance" => Self::Compliance(Box::new(ComplianceRule::parse(rules, faults))),
+            "custom" => Self::Custom(CustomRule::parse(rules, faults)),
+            _ => {
+                let message = "must be usage, access, compliance or custom";
+                faults.push(Fault::new("$.type", message));
+                return None;
+            }
+        })
+    }
+
+    /// What it has against a request, and what becomes of that. Usage is a matter of counters, and not decided here.
+    pub(crate) fn check(&self, ctx: &Context<'_>) -> Option<(Action, Objection)> {
+        match self {
+            Self::Usage(_) => None,
+            Self::Access(rule) => rule.check(ctx).map(|it| (rule.action, it)),
+            Self::Compliance(rule) => rule.check(ctx).map(|it| (rule.action, it)),
+            Self::Custom(rule) => rule.check(ctx).map(|it| (rule.action, it)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
