@@ -16,7 +16,7 @@ use super::hours::Hours;
 use super::models::ModelSet;
 use super::pair::Pair;
 use super::reader::{Item, Reader};
-use super::{Action, Context, Faults, Objection};
+use super::{Action, Context, Faults, Objection, Shown};
 use crate::denial::Reason;
 
 /// More than any model answers with.
@@ -93,7 +93,10 @@ impl AccessRule {
     fn check_betas(&self, ctx: &Context<'_>) -> Option<Objection> {
         let objects = |beta: &&str| {
             let wrong = self.betas.objects(|globs| globs.covers(beta))?;
-            Some(Objection::denied(format!("the beta {beta} {wrong}")))
+            Some(Objection::denied(format!(
+                "the beta {} {wrong}",
+                Shown(beta)
+            )))
         };
         ctx.request.betas.iter().find_map(objects)
     }

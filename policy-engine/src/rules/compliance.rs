@@ -1,12 +1,10 @@
 //! What a request's body must have, must not have, and must not say.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use super::reader::{Item, Reader};
 use super::texts::{Found, Patterns};
-use super::{Action, Context, Faults, Objection, json};
+use super::{Action, Context, Faults, Objection, Shown, json};
 
 /// What a compliance policy says.
 #[derive(Debug, Clone)]
@@ -88,18 +86,19 @@ impl ComplianceRule {
         if json.is_none() && !ctx.asks_for_an_answer() {
             return None;
         }
-        let geo = json.map(|json| json::text(json).unwrap_or(Cow::Borrowed("")));
-        if allowed
-            .iter()
-            .any(|allowed| allowed.as_deref() == geo.as_deref())
-        {
+        let geo = match json.map(json::text) {
+            Some(None) => return Some(Objection::denied("inference_geo must be a string")),
+            Some(geo) => geo,
+            None => None,
+        };
+        let fits = |allowed: &Geo| allowed.as_deref() == geo.as_deref();
+        if allowed.iter().any(fits) {
             return None;
         }
-        let message = match geo {
-            Some(geo) => format!("inference_geo {geo} is not among those allowed"),
+        Some(Objection::denied(match &geo {
+            Some(geo) => format!("inference_geo {} is not among those allowed", Shown(geo)),
             None => "inference_geo is required".to_owned(),
-        };
-        Some(Objection::denied(message))
+        }))
     }
 
     fn check_patterns(&self, ctx: &Context<'_>) -> Option<Objection> {

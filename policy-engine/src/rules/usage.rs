@@ -1,27 +1,19 @@
 //! Limits of usage: of policies, of a project's quotas, of a subscription.
 
+mod limits;
+mod per;
+
 use serde_json::Value;
 
 use super::Faults;
-use super::amount::read_dollars;
 use super::policy::Owner;
 use super::reader::{Item, Reader};
-use crate::limit::{Limit, Metric, Per, Scope, UsageAction, Window};
+use crate::fault::Fault;
+use crate::limit::{Limit, Metric, Per, UsageAction, Window};
 
-/// The highest limit of a count; sums of two of them are far from what a counter holds.
-const MOST: u64 = 1_000_000_000_000_000;
-/// The highest limit of requests.
-const MOST_REQUESTS: u64 = 1_000_000_000;
 /// From where on `warn` warns.
 const WARN_AT_PERCENT: u8 = 80;
-
-const METRICS: [Metric; 5] = [
-    Metric::Tokens,
-    Metric::InputTokens,
-    Metric::OutputTokens,
-    Metric::Requests,
-    Metric::Cost,
-];
+const NO_LIMIT: &str = "must have a limit, such as max_tokens_per_day or max_cost_per_month_usd";
 
 /// What a usage policy says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +33,8 @@ impl UsageRule {
     pub(crate) fn parse(value: &Value, owner: Owner, faults: &mut Faults) -> Self {
         let before = faults.len();
         let mut reader = Reader::new(&Item::new("$.rules", value), faults);
-        let windows = Window::ALL.into_iter();
-        let kinds = METRICS.into_iter();
-        let every = kinds.flat_map(|metric| windows.clone().map(move |window| (metric, window)));
-        let limits = read_limits(&mut reader, every);
-        let per = reader.optional("per", |item, faults| read_per(item, owner, faults));
+        let limits = limits::read(&mut reader, limits::every());
+        let per = reader.optional("per", |item, faults| per::read(item, owner, faults));
         let action = reader.optional("action", read_action);
         let action = action.unwrap_or(UsageAction::HardLimit);
         let percent = reader.optional("warn_at_percent", read_percent);
@@ -53,15 +42,11 @@ impl UsageRule {
         let allow_unpriced = reader.optional("allow_unpriced", Item::boolean);
         reader.finish();
         if limits.is_empty() && faults.len() == before {
-            let item = Item::new("$.rules", value);
-            item.fault::<()>(
-                faults,
-                "must have a limit, such as max_tokens_per_day or max_cost_per_month_usd",
-            );
+            faults.push(Fault::new("$.rules", NO_LIMIT));
         }
         Self {
             limits,
-            per: per.unwrap_or(owner.per()),
+            per: per.unwrap_or_else(|| per::default(owner)),
             action,
             warn_at_percent: percent.or(warns),
             allow_unpriced: allow_unpriced.unwrap_or(false),
@@ -98,56 +83,16 @@ impl UsageRule {
     ) -> Self {
         let mut rule = Self {
             limits: Vec::new(),
-            per: owner.per(),
+            per: per::default(owner),
             action: UsageAction::HardLimit,
             warn_at_percent: None,
             allow_unpriced: false,
         };
         if !item.value.is_null() {
-            rule.limits = read_limits(&mut Reader::new(item, faults), limits);
+            rule.limits = limits::read(&mut Reader::new(item, faults), limits);
         }
         rule
     }
-}
-
-impl Owner {
-    /// Whose counter it is where a policy doesn't say.
-    fn per(self) -> Per {
-        let scope = match self {
-            Self::Organization => Scope::Organization,
-            Self::Project => Scope::Project,
-        };
-        Per {
-            scope,
-            model: false,
-        }
-    }
-}
-
-fn read_limits(
-    reader: &mut Reader<'_, '_>,
-    limits: impl IntoIterator<Item = (Metric, Window)>,
-) -> Vec<Limit> {
-    let limit = |(metric, window)| {
-        let most = reader.optional(&name(metric, window), |item, faults| match metric {
-            Metric::Cost => read_dollars(item, faults),
-            Metric::Requests => item.whole(0..=MOST_REQUESTS, faults),
-            Metric::Tokens | Metric::InputTokens | Metric::OutputTokens => {
-                item.whole(0..=MOST, faults)
-            }
-        })?;
-        Some(Limit {
-            metric,
-            window,
-            most,
-        })
-    };
-    limits.into_iter().filter_map(limit).collect()
-}
-
-fn name(metric: Metric, window: Window) -> String {
-    let unit = if metric == Metric::Cost { "_usd" } else { "" };
-    format!("max_{}_per_{}{unit}", metric.as_str(), window.as_str())
 }
 
 fn read_action(item: &Item<'_>, faults: &mut Faults) -> Option<UsageAction> {
@@ -163,39 +108,6 @@ fn read_action(item: &Item<'_>, faults: &mut Faults) -> Option<UsageAction> {
 fn read_percent(item: &Item<'_>, faults: &mut Faults) -> Option<u8> {
     let percent = item.whole(1..=100, faults)?;
     u8::try_from(percent).ok()
-}
-
-/// A scope, or a list of one scope and perhaps `model`.
-fn read_per(item: &Item<'_>, owner: Owner, faults: &mut Faults) -> Option<Per> {
-    let words = match item.value.as_str() {
-        Some(word) => vec![word],
-        None => item.texts(faults)?,
-    };
-    let is_list = item.value.is_array();
-    let (models, scopes): (Vec<&str>, _) = words
-        .into_iter()
-        .partition(|word| is_list && *word == "model");
-    let scope = match scopes.as_slice() {
-        ["organization"] if owner == Owner::Organization => Some(Scope::Organization),
-        ["project"] => Some(Scope::Project),
-        ["user"] => Some(Scope::User),
-        ["key"] => Some(Scope::Key),
-        _ => None,
-    };
-    let Some(scope) = scope else {
-        let scopes = match owner {
-            Owner::Organization => "key, user, project or organization",
-            Owner::Project => "key, user or project",
-        };
-        return item.fault(
-            faults,
-            format!("must be {scopes}, or a list of one of them and model"),
-        );
-    };
-    Some(Per {
-        scope,
-        model: !models.is_empty(),
-    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::rules::globs::{Globs, read_glob};
 use crate::rules::pair::Pair;
 use crate::rules::reader::{Item, Reader};
 use crate::rules::tools::McpTool;
-use crate::rules::{Context, Faults, Objection};
+use crate::rules::{Context, Faults, Objection, Shown};
 
 /// Servers by name, tools by name or by `server/tool`.
 #[derive(Debug, Clone)]
@@ -50,15 +50,15 @@ impl McpRule {
 
     fn check_server(&self, server: &str) -> Option<Objection> {
         let wrong = self.servers.objects(|globs| globs.covers(server))?;
-        let message = format!("the MCP server {server} {wrong}");
+        let message = format!("the MCP server {} {wrong}", Shown(server));
         Some(Objection::new(Reason::McpServerNotApproved, message))
     }
 
     fn check_tool(&self, tool: &McpTool<'_>) -> Option<Objection> {
         let wrong = self.tools.objects(|globs| globs.cover(tool))?;
-        let McpTool { server, name } = tool;
-        let message = match name {
-            Some(name) => format!("the MCP tool {server}/{name} {wrong}"),
+        let server = Shown(&tool.server);
+        let message = match &tool.name {
+            Some(name) => format!("the MCP tool {server}/{} {wrong}", Shown(name)),
             None => {
                 format!("the request enables every tool of the MCP server {server}, which {wrong}")
             }

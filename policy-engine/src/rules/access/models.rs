@@ -9,7 +9,7 @@ use crate::rules::json::{Bounded, Text};
 use crate::rules::models::ModelSet;
 use crate::rules::pair::Pair;
 use crate::rules::tools::MOST_TOOLS;
-use crate::rules::{Context, Objection};
+use crate::rules::{Context, Objection, Shown};
 
 /// An entry of `fallbacks`.
 #[derive(Debug, Deserialize)]
@@ -34,7 +34,7 @@ pub(crate) fn check(models: &Pair<ModelSet>, ctx: &Context<'_>) -> Option<Object
 
 fn check_name(models: &Pair<ModelSet>, model: &str) -> Option<Objection> {
     let wrong = models.objects(|set| set.covers(model))?;
-    let message = format!("the model {model} {wrong}");
+    let message = format!("the model {} {wrong}", Shown(model));
     Some(Objection::new(Reason::ModelNotAllowed, message))
 }
 

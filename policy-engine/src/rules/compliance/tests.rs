@@ -72,7 +72,7 @@ fn each_rule_objects_to_what_it_is_about() {
         (
             &us,
             r#"{"inference_geo":["us"]}"#,
-            Some("inference_geo  is not among those allowed"),
+            Some("inference_geo must be a string"),
         ),
         (&us, r#"{"model":"x"}"#, Some("inference_geo is required")),
         (

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::testing::{any_json, faults_of};
+use super::limits::{METRICS, name};
 use super::*;
+use crate::limit::Scope;
 
 fn rule(rules: &Value, owner: Owner) -> UsageRule {
     let mut faults = Faults::new();
