@@ -1,51 +1,25 @@
 //! Looks through a parsed expression: which variables it uses, and whether its work is bounded.
 
-use cel::IdedExpr;
-use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, SelectExpr};
+mod names;
 
-use super::variables::{self, Variable};
+use cel::IdedExpr;
+use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr};
+
+use super::variables::Variable;
 
 /// How deep an expression may be; a chain of operators is as deep as it is long.
 const MOST_DEPTH: usize = 64;
 /// How many operations may stand in macros, which repeat them for every entry of a list.
 const MOST_REPEATED: usize = 128;
 
-const FUNCTIONS: &[&str] = &[
-    "bool",
-    "bytes",
-    "contains",
-    "double",
-    "dyn",
-    "endsWith",
-    "int",
-    "size",
-    "startsWith",
-    "string",
-    "type",
-    "uint",
-];
-const TYPES: &[&str] = &[
-    "bool",
-    "bytes",
-    "double",
-    "int",
-    "list",
-    "map",
-    "null_type",
-    "string",
-    "type",
-    "uint",
-];
+/// How often lists of the request may be mentioned, each time to be copied.
+const MOST_MENTIONS: usize = 16;
 
 /// The variables that are used, or everything wrong.
 pub(super) fn inspect(expr: &IdedExpr) -> Result<Vec<&'static Variable>, Vec<String>> {
     let mut inspection = Inspection::default();
     inspection.visit(expr, 0);
-    if inspection.repeated > MOST_REPEATED {
-        inspection.fault(format!(
-            "must have no more than {MOST_REPEATED} operations in macros"
-        ));
-    }
+    inspection.check_bounds();
     if inspection.faults.is_empty() {
         return Ok(inspection.used);
     }
@@ -59,10 +33,25 @@ struct Inspection<'e> {
     /// Names that a macro gives to the entries of its list.
     locals: Vec<&'e str>,
     in_macro: bool,
+    in_list_of_macro: bool,
     repeated: usize,
+    mentions: usize,
 }
 
 impl<'e> Inspection<'e> {
+    fn check_bounds(&mut self) {
+        if self.repeated > MOST_REPEATED {
+            self.fault(format!(
+                "must have no more than {MOST_REPEATED} operations in macros"
+            ));
+        }
+        if self.mentions > MOST_MENTIONS {
+            self.fault(format!(
+                "must mention lists of the request no more than {MOST_MENTIONS} times"
+            ));
+        }
+    }
+
     fn fault(&mut self, message: impl Into<String>) {
         let message = message.into();
         if !self.faults.contains(&message) {
@@ -107,15 +96,22 @@ impl<'e> Inspection<'e> {
         }
     }
 
-    /// The list is worked out once, the rest for each of its entries.
+    /// The list is worked out once, the rest for each of its entries. A list that a macro made could be longer than any that a
+    /// request has, and those made of it longer still.
     fn visit_macro(&mut self, comprehension: &'e ComprehensionExpr, depth: usize) {
-        if self.in_macro {
-            self.fault("macros must not stand within each other");
+        if self.in_macro || self.in_list_of_macro {
+            self.fault("macros must not stand within each other, nor follow each other");
         }
+        let outside = self.in_list_of_macro;
+        self.in_list_of_macro = true;
         self.visit(&comprehension.iter_range, depth);
+        self.in_list_of_macro = outside;
         self.visit(&comprehension.accu_init, depth);
-        let outside = self.in_macro;
-        let locals = self.locals.len();
+        self.visit_repeated(comprehension, depth);
+    }
+
+    fn visit_repeated(&mut self, comprehension: &'e ComprehensionExpr, depth: usize) {
+        let (outside, locals) = (self.in_macro, self.locals.len());
         self.in_macro = true;
         self.locals.push(&comprehension.iter_var);
         self.locals.push(&comprehension.accu_var);
@@ -125,59 +121,5 @@ impl<'e> Inspection<'e> {
         self.visit(&comprehension.result, depth);
         self.locals.truncate(locals);
         self.in_macro = outside;
-    }
-
-    fn visit_select(&mut self, select: &'e SelectExpr, depth: usize) {
-        let Expr::Ident(root) = &select.operand.expr else {
-            return self.visit(&select.operand, depth);
-        };
-        let name = root.trim_start_matches('.');
-        if self.locals.contains(&name) || !variables::is_root(name) {
-            return self.check_name(root);
-        }
-        let Some(variable) = variables::find(name, &select.field) else {
-            let fields = variables::fields(name);
-            return self.fault(format!(
-                "there is no {name}.{}; there are {fields}",
-                select.field
-            ));
-        };
-        if variable.is_large && self.in_macro {
-            self.fault(format!(
-                "{name}.{} must not stand within a macro",
-                select.field
-            ));
-        }
-        if !self.used.iter().any(|used| std::ptr::eq(*used, variable)) {
-            self.used.push(variable);
-        }
-    }
-
-    /// Of a name that stands alone.
-    fn check_name(&mut self, name: &'e str) {
-        let name = name.trim_start_matches('.');
-        if self.locals.contains(&name) || TYPES.contains(&name) {
-            return;
-        }
-        self.fault(if variables::is_root(name) {
-            let fields = variables::fields(name);
-            format!("{name} must be followed by one of its fields: {fields}")
-        } else {
-            format!(
-                "there is no variable {name}; there are {}",
-                variables::roots()
-            )
-        });
-    }
-
-    /// Operators are functions whose names aren't words.
-    fn check_function(&mut self, name: &str) {
-        let is_word = name.starts_with(|first: char| first.is_ascii_alphabetic());
-        if is_word && !FUNCTIONS.contains(&name) {
-            let functions = FUNCTIONS.join(", ");
-            self.fault(format!(
-                "there is no function {name}; there are {functions}"
-            ));
-        }
     }
 }
