@@ -9,7 +9,7 @@ mod engine;
 mod facts;
 mod fault;
 mod limit;
-#[allow(dead_code, reason = "the walk that uses them follows")]
+#[allow(dead_code, unused_imports, reason = "the walk that uses them follows")]
 mod rules;
 mod source;
 

@@ -1,8 +1,8 @@
 //! Policies turned from JSON into rules that decide.
 //!
 //! Guarantees: parsing answers every fault with its path and never stops at the first; a rule that is parsed can't fail; a check
-//! allocates nothing as long as nothing objects, except what it has to parse of a body's tools, metadata or texts; and no message
-//! has a word of a prompt.
+//! allocates nothing as long as nothing objects, except an expression, and what it has to parse of a body's tools, metadata or
+//! texts; and no message has a word of a prompt.
 
 mod access;
 mod action;
@@ -26,7 +26,13 @@ mod usage;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use access::AccessRule;
 pub(crate) use action::Action;
+pub(crate) use applies_to::AppliesTo;
 pub(crate) use context::{Context, Objection};
+pub(crate) use models::ModelSet;
+pub(crate) use policy::{Owner, Policy, Rule};
 pub(crate) use reader::Faults;
 pub(crate) use shown::Shown;
+pub(crate) use tools::{LazyTools, McpTool, Tools};
+pub(crate) use usage::UsageRule;

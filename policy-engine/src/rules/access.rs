@@ -23,7 +23,7 @@ use crate::denial::Reason;
 const MOST_TOKENS: u64 = 1_000_000_000;
 
 /// What an access policy says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct AccessRule {
     pub(crate) action: Action,
     models: Pair<ModelSet>,
@@ -57,6 +57,16 @@ impl AccessRule {
             hours: reader.optional("allowed_hours", Hours::read),
         };
         reader.finish();
+        rule
+    }
+
+    /// From `projects.settings`, whose other fields are somebody else's: the models it allows, if it says so.
+    pub(crate) fn of_project(settings: &Value, faults: &mut Faults) -> Self {
+        let mut rule = Self::default();
+        if !settings.is_null() {
+            let mut reader = Reader::new(&Item::new("$.settings", settings), faults);
+            rule.models.allowed = reader.optional("allowed_models", ModelSet::read);
+        }
         rule
     }
 

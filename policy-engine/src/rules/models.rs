@@ -98,6 +98,7 @@ fn has_word(model: &str, word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -179,6 +180,23 @@ mod tests {
             ModelSet::read(&Item::new("$.models", &list), &mut faults);
             assert_eq!(faults.len(), 1, "{list}");
             assert_eq!(faults[0].path, path);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_entry_covers_itself_in_any_case(entry in "[a-z0-9.@-]{1,24}", model: String) {
+            let set = set(&json!([entry]));
+            prop_assert!(set.covers(&entry));
+            prop_assert!(set.covers(&entry.to_uppercase()));
+            set.covers(&model);
+        }
+
+        #[test]
+        fn no_list_is_too_strange(entries in prop::collection::vec(any::<String>(), 0..4), model: String) {
+            let list = json!(entries);
+            let set = ModelSet::read(&Item::new("$", &list), &mut Faults::new());
+            set.map(|set| set.covers(&model));
         }
     }
 }

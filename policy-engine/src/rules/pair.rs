@@ -10,6 +10,16 @@ pub(crate) struct Pair<T> {
     pub(crate) denied: Option<T>,
 }
 
+/// Everything is allowed.
+impl<T> Default for Pair<T> {
+    fn default() -> Self {
+        Self {
+            allowed: None,
+            denied: None,
+        }
+    }
+}
+
 impl<T> Pair<T> {
     /// From two fields.
     pub(crate) fn read<'a>(

@@ -8,7 +8,7 @@ use crate::rules::tools::McpTool;
 use crate::rules::{Context, Faults, Objection, Shown};
 
 /// Servers by name, tools by name or by `server/tool`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct McpRule {
     servers: Pair<Globs>,
     tools: Pair<ToolGlobs>,

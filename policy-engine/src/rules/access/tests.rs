@@ -105,6 +105,30 @@ fn models_are_held_to_both_lists_wherever_a_request_names_them() {
 }
 
 #[test]
+fn a_project_allows_models_in_settings_that_hold_other_things() {
+    for (settings, expected) in [
+        (json!(null), false),
+        (json!({"theme": "dark"}), false),
+        (json!({"allowed_models": null}), false),
+        (json!({"allowed_models": ["opus"]}), false),
+        (json!({"allowed_models": ["haiku"], "theme": "dark"}), true),
+    ] {
+        let mut faults = Faults::new();
+        let rule = AccessRule::of_project(&settings, &mut faults);
+        let body = r#"{"model":"claude-opus-4"}"#;
+        let objection = ask(Endpoint::Messages, body, |ctx| rule.check(ctx));
+        assert_eq!(
+            (objection.is_some(), faults),
+            (expected, vec![]),
+            "{settings}"
+        );
+    }
+    let settings = json!({"allowed_models": "haiku"});
+    let faults = faults_of(|faults| AccessRule::of_project(&settings, faults));
+    assert_eq!(faults, ["$.settings.allowed_models: must be a list"]);
+}
+
+#[test]
 fn every_request_is_held_to_endpoints_betas_addresses_and_hours() {
     let denied = |message| Some((Reason::PolicyDenied, message));
     let address = |message| Some((Reason::IpNotAllowed, message));
