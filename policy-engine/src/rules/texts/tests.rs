@@ -106,6 +106,16 @@ fn the_search_ends_after_so_many_bytes_in_all() {
 }
 
 #[test]
+fn once_the_search_is_over_nothing_more_is_looked_at() {
+    let rules =
+        json!({"blocked_patterns": [{"name": "empty", "pattern": "^$"}], "max_scan_bytes": 4});
+    let found = patterns(&rules)
+        .unwrap()
+        .find([r#""four""#, r#"["more", ""]"#]);
+    assert_eq!(found, None);
+}
+
+#[test]
 fn without_patterns_there_is_nothing_to_search_for() {
     for rules in [
         json!({}),

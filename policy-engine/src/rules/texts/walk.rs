@@ -34,6 +34,9 @@ impl<'s> Walk<'s> {
 
     /// Searches one more value. An error is one of its JSON.
     pub(super) fn value(&mut self, json: &str) -> Result<(), serde_json::Error> {
+        if self.is_over() {
+            return Ok(());
+        }
         let mut deserializer = serde_json::Deserializer::from_str(json);
         let read = self.next(false).deserialize(&mut deserializer);
         if self.is_over() { Ok(()) } else { read }
