@@ -4,7 +4,7 @@ use domain::pricing::{Basis, Charge, Span};
 use domain::{Endpoint, Picodollars, PriceBook, Timestamp, TokenCounts, Usage};
 
 use crate::book::{Ask, Hold, Standing, Unheld, Watch};
-use crate::budget::{Budget, Holder};
+use crate::budget::Budget;
 use crate::denial::{Denial, Reason};
 use crate::facts::{Caller, Request};
 use crate::limit::{UsageAction, Window};
@@ -33,22 +33,9 @@ impl<'a, T: Trace> Walk<'a, T> {
         now: Timestamp,
         trace: T,
     ) -> Self {
-        let holder = Holder {
-            org_id: caller.org_id,
-            project_id: caller.project_id,
-            user_id: caller.user_id,
-            key_id: caller.key_id,
-        };
         Self {
             rules,
-            ctx: Context {
-                request,
-                caller,
-                holder,
-                org_slug: &rules.org_slug,
-                people: &rules.people,
-                now,
-            },
+            ctx: Context::new(request, caller, &rules.org_slug, &rules.people, now),
             prices,
             notes: Notes::default(),
             trace,
@@ -115,7 +102,7 @@ impl<'a, T: Trace> Walk<'a, T> {
                     .step(|| Step::of(policy, "is not about this request"));
                 continue;
             }
-            match policy.check(&self.ctx) {
+            match policy.rule.check(&self.ctx) {
                 None => self
                     .trace
                     .step(|| Step::of(policy, "has nothing against it")),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::{ApiKeyId, McpServerId, OrgId, Picodollars, PriceBook, UserId};
+use domain::{ApiKeyId, Endpoint, McpServerId, OrgId, Picodollars, PriceBook, UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ fn with_request<R>(more: &Value, run: impl FnOnce(&Request<'_>) -> R) -> R {
     let mut body = json!({"model": "claude-opus-5", "max_tokens": 500});
     let fields = more.as_object().unwrap().clone();
     body.as_object_mut().unwrap().extend(fields);
-    testing::with_request(&body, |request| {
+    testing::with_request(Endpoint::Messages, &body.to_string(), |request| {
         run(&Request {
             body_bytes: 300,
             ..request
