@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::budget::{Account, BudgetId};
 use crate::denial::Reason;
 use crate::facts::Role;
-use crate::rate::{Buckets, Rates};
+use crate::rate::{Buckets, Rates, Taken};
 use crate::rules::{
     Context, Faults, Item, MOST_REQUESTS, McpServer, Objection, Reached, Reader, Shown,
 };
@@ -30,7 +30,15 @@ struct Server {
     roles: Option<Vec<Role>>,
     approval_per_use: bool,
     disabled_tools: Vec<String>,
-    rate: Option<(Buckets, Account)>,
+    rate: Option<Rate>,
+}
+
+/// How often a server may be named.
+#[derive(Debug)]
+pub(crate) struct Rate {
+    pub(crate) per_minute: u64,
+    buckets: Buckets,
+    account: Account,
 }
 
 /// `mcp_servers.status`
@@ -48,7 +56,7 @@ pub(crate) struct Used<'a> {
     /// Deprecated ones among them.
     pub(crate) deprecated: Vec<&'a str>,
     /// The rates of the servers that it names, with the servers' names.
-    pub(crate) rates: Vec<(&'a str, &'a Buckets, &'a Account)>,
+    pub(crate) rates: Vec<(&'a str, &'a Rate)>,
 }
 
 impl Registry {
@@ -113,6 +121,25 @@ impl Registry {
     }
 }
 
+impl Rate {
+    fn new(id: McpServerId, per_minute: u64, rates: &Rates) -> Self {
+        let budget = BudgetId::of(("mcp_server", id));
+        Self {
+            per_minute,
+            buckets: rates.buckets(budget, per_minute),
+            account: Account {
+                budget,
+                holder: id.0,
+                model: 0,
+            },
+        }
+    }
+
+    pub(crate) fn take(&self) -> Taken {
+        self.buckets.take(&self.account)
+    }
+}
+
 impl<'a> Used<'a> {
     /// Once for each server.
     fn add(&mut self, server: &'a Server) {
@@ -120,10 +147,10 @@ impl<'a> Used<'a> {
         if server.status == Status::Deprecated && !self.deprecated.contains(&name) {
             self.deprecated.push(name);
         }
-        if let Some((buckets, account)) = &server.rate
-            && !self.rates.iter().any(|(known, ..)| *known == name)
+        if let Some(rate) = &server.rate
+            && !self.rates.iter().any(|(known, _)| *known == name)
         {
-            self.rates.push((name, buckets, account));
+            self.rates.push((name, rate));
         }
     }
 }
@@ -146,7 +173,9 @@ impl Server {
             roles: terms.roles,
             approval_per_use: terms.approval_per_use,
             disabled_tools: disabled.map(|tool| tool.name.clone()).collect(),
-            rate: terms.per_minute.map(|most| rate(source.id, most, rates)),
+            rate: terms
+                .per_minute
+                .map(|most| Rate::new(source.id, most, rates)),
         }
     }
 
@@ -258,14 +287,4 @@ fn status(text: &str) -> Status {
         "deprecated" => Status::Deprecated,
         _ => Status::Pending,
     }
-}
-
-fn rate(id: McpServerId, per_minute: u64, rates: &Rates) -> (Buckets, Account) {
-    let budget = BudgetId::of(("mcp_server", id));
-    let account = Account {
-        budget,
-        holder: id.0,
-        model: 0,
-    };
-    (rates.buckets(budget, per_minute), account)
 }
