@@ -18,7 +18,8 @@ pub(crate) fn with_request<R>(
         .collect();
     let field = |name: &str| {
         let last = fields.iter().rev().find(|field| field.name == name);
-        last.map_or("", |field| field.json)
+        let json = last.map_or("", |field| field.json);
+        if json == "null" { "" } else { json }
     };
     run(Request {
         reads: fields.is_empty(),
