@@ -12,6 +12,7 @@ use proxy::{
     UpstreamOptions,
 };
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +29,8 @@ use crate::{clock, descriptors, logging, tls};
 /// After the last request has ended, so long the database may take to store what is left.
 /// More than one attempt takes that hangs.
 const STORE_DEADLINE: Duration = Duration::from_secs(45);
+/// Batches that may wait to be counted before writers do.
+const DECIDED: usize = 16;
 const TASKS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why a gateway doesn't start.
@@ -114,7 +117,8 @@ impl Running {
             let prices = Arc::clone(&prices);
             tasks.spawn(PriceFile { path, prices }.run(stop.clone()));
         }
-        let (ingest, lanes) = Ingest::start(&config.ingest, database, &clock, &prices)?;
+        let (tell, decided) = mpsc::channel(DECIDED);
+        let (ingest, lanes) = Ingest::start(&config.ingest, database, &clock, &prices, Some(tell))?;
         let settling = Settling {
             database: database.clone(),
             spooled: ingest.spooled(),
@@ -122,7 +126,7 @@ impl Running {
             before: began,
             tasks: tasks.clone(),
         };
-        tasks.spawn(settling.run(stop.clone()));
+        tasks.spawn(settling.run(decided, stop.clone()));
         let sweeping = sweep(Arc::clone(&engine), Arc::clone(&clock), stop.clone());
         tasks.spawn(sweeping);
         let resources = Resources {

@@ -126,6 +126,13 @@ impl Book {
         self.lock().settle(used, budgets, people);
     }
 
+    /// Adds what was used under rules that aren't known; counters are looked up again where they can be.
+    pub(crate) fn add_used(&self, used: &Used<'_>) {
+        let mut state = self.lock();
+        state.add(used);
+        state.counters.values_mut().for_each(Counter::outdate);
+    }
+
     /// Adds what was used, and gives back what was held for it.
     fn exchange<'a>(
         &self,

@@ -24,7 +24,7 @@ mod walk;
 pub use book::Amounts;
 pub use denial::{Denial, Exhausted, Reason};
 pub use engine::{
-    Admitted, Correction, Engine, Explained, PolicyFaults, Refused, Settled, Size, Spend,
+    Admitted, Correction, Engine, Explained, LateUsage, PolicyFaults, Refused, Settled, Size, Spend,
 };
 pub use facts::{Caller, Field, Request, Role, UnknownRole};
 pub use fault::Fault;

@@ -131,6 +131,14 @@ impl State {
             .fold(0, u64::saturating_add)
     }
 
+    /// Adds what was used to the ledger alone.
+    pub(super) fn add(&mut self, used: &Used<'_>) {
+        let holder = &used.holder;
+        let owner = (holder.project_id, holder.user_id);
+        self.ledger
+            .add(holder.key_id, owner, used.model, used.at, &used.amounts);
+    }
+
     /// Adds what was used to the ledger, and to the counters that there are.
     pub(super) fn settle<'a>(
         &mut self,
@@ -138,10 +146,8 @@ impl State {
         budgets: impl Iterator<Item = &'a Budget>,
         people: &People,
     ) {
+        self.add(used);
         let holder = &used.holder;
-        let owner = (holder.project_id, holder.user_id);
-        self.ledger
-            .add(holder.key_id, owner, used.model, used.at, &used.amounts);
         for budget in budgets {
             if !budget.whose.counts(holder, people, used.model) {
                 continue;
