@@ -83,6 +83,9 @@ pub(crate) struct Standing {
 /// Told of each budget on the way.
 pub(crate) trait Watch {
     fn budget(&mut self, budget: &Budget, standing: &Standing);
+
+    /// A limit of cost, where the model has no price.
+    fn unpriced(&mut self, budget: &Budget);
 }
 
 /// Why nothing is held.

@@ -35,6 +35,7 @@ impl State {
                 continue;
             }
             let Some(amount) = expected.amount(budget.limit.metric) else {
+                watch.unpriced(budget);
                 if budget.allow_unpriced || budget.action != UsageAction::HardLimit {
                     continue;
                 }
