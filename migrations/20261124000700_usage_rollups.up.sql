@@ -1,5 +1,5 @@
 -- What usage_events adds up to by minute, hour, day and month, under the same names, with the same columns and the same
--- answers on every engine. Buckets begin in UTC. Rows of test keys are left out.
+-- answers on every engine. Buckets begin in UTC. Rows of test keys, and of requests that a rule refused, are left out.
 --
 -- TimescaleDB Community keeps them as continuous aggregates. On the other engines a bucket that has closed is stored in
 -- <name>_closed by refresh_usage_rollups(), the open ones come live from the source, and a row that arrives for a closed
@@ -50,7 +50,7 @@ AS $$
                 COUNT(DISTINCT user_id) AS unique_users' ELSE '' END
             || format('
             FROM usage_events
-            WHERE NOT metadata ? ''test'' AND %s
+            WHERE NOT metadata ? ''test'' AND NOT metadata ? ''refusals'' AND %s
             GROUP BY 1, 2, 3, 4', condition)
             || CASE rollup WHEN 'usage_daily' THEN ', 5, 6' ELSE '' END
     END

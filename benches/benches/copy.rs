@@ -122,7 +122,8 @@ async fn spool(options: &Options, url: &str, events: Vec<UsageEvent>) {
         .with_no_client_auth();
     let server = ingest::Database::new(url, tls).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(BenchClock(Instant::now()));
-    let (ingest, mut lanes) = Ingest::start(options, &server, &clock, &Arc::default()).unwrap();
+    let (ingest, mut lanes) =
+        Ingest::start(options, &server, &clock, &Arc::default(), None).unwrap();
     let lane = lanes.remove(0);
     for event in events {
         let slot = loop {

@@ -153,7 +153,7 @@ fn append(criterion: &mut Criterion) {
         let database = Database::new("postgres://127.0.0.1:1/none", tls).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(BenchClock(Instant::now()));
         let (ingest, mut lanes) = runtime
-            .block_on(async { Ingest::start(&options, &database, &clock, &Arc::default()) })
+            .block_on(async { Ingest::start(&options, &database, &clock, &Arc::default(), None) })
             .unwrap();
         let lane = lanes.remove(0);
         for producers in [1, 16, 128] {

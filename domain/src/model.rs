@@ -53,7 +53,7 @@ pub fn label_index(model: &str) -> usize {
     KNOWN.binary_search(&undated(model)).unwrap_or(KNOWN.len())
 }
 
-/// A model without its date: `claude-sonnet-4-5-20250929` is a snapshot of `claude-sonnet-4-5`.
+/// A model's name without its date or alias: `claude-sonnet-4-5-20250929` is a snapshot of `claude-sonnet-4-5`.
 #[must_use]
 pub fn undated(model: &str) -> &str {
     match model.rsplit_once('-') {

@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use proxy::{OpsSource, Spending};
 use tokio_util::sync::CancellationToken;
 
+use crate::settled::SettledState;
 use crate::snapshot::{InForce, SnapshotState};
 
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -32,6 +33,7 @@ pub(crate) fn install_recorder() -> Result<PrometheusHandle, BuildError> {
 pub(crate) struct Operations {
     pub(crate) registry: PrometheusHandle,
     pub(crate) snapshot: Arc<SnapshotState>,
+    pub(crate) settled: Arc<SettledState>,
     pub(crate) room: Room,
     pub(crate) spending: Arc<Spending>,
     pub(crate) draining: CancellationToken,
@@ -77,6 +79,8 @@ impl OpsSource for Operations {
         }
         if !self.snapshot.is_loaded() {
             reasons.push("the keys are not loaded yet: the database could not be read".to_owned());
+        } else if !self.settled.is_known_or_delayed() {
+            reasons.push("what was spent before is being summed up".to_owned());
         }
         reasons
     }
@@ -89,6 +93,12 @@ impl OpsSource for Operations {
             notes.push(format!(
                 "the database could not be read since the start: the keys are those of a snapshot from disk, {age} old"
             ));
+        }
+        if !self.settled.is_known() {
+            notes.push(
+                "what was spent before the start isn't known yet: budgets count from the start on"
+                    .to_owned(),
+            );
         }
         let faults = self.snapshot.policy_faults();
         if faults > 0 {

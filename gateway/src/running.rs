@@ -12,6 +12,7 @@ use proxy::{
     UpstreamOptions,
 };
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::operations::{self, Operations};
 use crate::polling::Polling;
 use crate::prices::PriceFile;
-use crate::settled::Settling;
+use crate::settled::{SettledState, Settling};
 use crate::snapshot::{Memory, Snapshot, SnapshotState, Targets};
 use crate::sweeping::sweep;
 use crate::upkeep::Upkeep;
@@ -28,6 +29,8 @@ use crate::{clock, descriptors, logging, tls};
 /// After the last request has ended, so long the database may take to store what is left.
 /// More than one attempt takes that hangs.
 const STORE_DEADLINE: Duration = Duration::from_secs(45);
+/// Batches that may wait to be counted before writers do.
+const DECIDED: usize = 16;
 const TASKS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why a gateway doesn't start.
@@ -58,6 +61,7 @@ pub(crate) struct Running {
     data_plane: DataPlane,
     ingest: Ingest,
     snapshot: Arc<SnapshotState>,
+    settled: Arc<SettledState>,
     metrics_address: SocketAddr,
     tls: bool,
     /// Cancelled when shutdown begins.
@@ -114,15 +118,18 @@ impl Running {
             let prices = Arc::clone(&prices);
             tasks.spawn(PriceFile { path, prices }.run(stop.clone()));
         }
-        let (ingest, lanes) = Ingest::start(&config.ingest, database, &clock, &prices)?;
+        let (tell, decided) = mpsc::channel(DECIDED);
+        let (ingest, lanes) = Ingest::start(&config.ingest, database, &clock, &prices, Some(tell))?;
+        let settled = Arc::<SettledState>::default();
         let settling = Settling {
             database: database.clone(),
             spooled: ingest.spooled(),
             engine: Arc::clone(&engine),
+            state: Arc::clone(&settled),
             before: began,
             tasks: tasks.clone(),
         };
-        tasks.spawn(settling.run(stop.clone()));
+        tasks.spawn(settling.run(decided, stop.clone()));
         let sweeping = sweep(Arc::clone(&engine), Arc::clone(&clock), stop.clone());
         tasks.spawn(sweeping);
         let resources = Resources {
@@ -139,6 +146,7 @@ impl Running {
         let operations = Operations {
             registry: registry.clone(),
             snapshot: Arc::clone(&state),
+            settled: Arc::clone(&settled),
             room: ingest.room(),
             spending: Arc::clone(&resources.spending),
             draining: draining.clone(),
@@ -165,6 +173,7 @@ impl Running {
             data_plane,
             ingest,
             snapshot: state,
+            settled,
             metrics_address,
             tls: config.proxy.tls.is_some(),
             draining,
@@ -173,9 +182,9 @@ impl Running {
         })
     }
 
-    /// Waits until the keys are in memory.
+    /// Waits until the keys are in memory, and what was spent before, if the database is there to ask.
     pub(crate) async fn ready(&self) {
-        while !self.snapshot.is_loaded() {
+        while !(self.snapshot.is_loaded() && self.settled.is_known_or_delayed()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -3,17 +3,21 @@
 //! Guarantees: of everything that was admitted before a moment in the windows of that moment, what this gateway has ever metered counts
 //! once, to the picodollar: rows that are stored, and events that still wait in its spool, told apart by the positions that the
 //! database had when its rows were summed up. Left out are test keys, refusals, and events that only the database can
-//! decide about as long as it hasn't. It is tried until the database answers; until then counters begin at nothing.
+//! decide about as long as it hasn't: those are added when they are stored. It is tried until the database answers. A gateway isn't
+//! ready before; but it doesn't wait for a database that is away: then counters begin at nothing.
 
+mod late;
 mod stored;
 mod sums;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::{Timestamp, error_chain};
-use ingest::{Database, DatabaseError, SpoolFault, Spooled};
+use ingest::{Database, DatabaseError, Decided, SpoolFault, Spooled};
 use policy_engine::{Engine, Settled};
+use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinError;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -26,11 +30,41 @@ const READ_TIMEOUT: Duration = Duration::from_secs(600);
 /// So often a spool that can't be read is tried again: its oldest files may go while they are looked for.
 const SPOOL_ATTEMPTS: u32 = 5;
 
-/// Reads it once, and gives it to the engine.
+use late::Late;
+use stored::Positions;
+
+/// So long a gateway that is otherwise ready waits for it.
+const READY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether budgets have begun with what was spent before.
+#[derive(Debug, Default)]
+pub(crate) struct SettledState {
+    known: AtomicBool,
+    /// It failed, or takes its time.
+    delayed: AtomicBool,
+}
+
+impl SettledState {
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing is left to wait for.
+    pub(crate) fn is_known_or_delayed(&self) -> bool {
+        self.is_known() || self.delayed.load(Ordering::Relaxed)
+    }
+
+    fn delay(&self) {
+        self.delayed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Reads it once and gives it to the engine, and then what counts late.
 pub(crate) struct Settling {
     pub(crate) database: Database,
     pub(crate) spooled: Spooled,
     pub(crate) engine: Arc<Engine>,
+    pub(crate) state: Arc<SettledState>,
     /// Requests that were admitted from here on are this process' own.
     pub(crate) before: Timestamp,
     pub(crate) tasks: TaskTracker,
@@ -51,23 +85,40 @@ enum SettledError {
 }
 
 impl Settling {
-    /// Runs until it is done, or until `stop`.
-    pub(crate) async fn run(self, stop: CancellationToken) {
-        if let Some(settled) = stop.run_until_cancelled(self.read()).await {
-            tracing::info!(
-                counters = settled.len(),
-                "budgets begin with what was spent before"
-            );
-            self.engine.add_settled(&settled);
+    /// Runs until `stop`, or until nothing is stored any more.
+    pub(crate) async fn run(self, decided: Receiver<Decided>, stop: CancellationToken) {
+        stop.run_until_cancelled(self.follow(decided)).await;
+    }
+
+    async fn follow(&self, mut decided: Receiver<Decided>) {
+        let mut late = Late::new(self.before);
+        let mut reading = Box::pin(self.read());
+        let mut patience = Box::pin(tokio::time::sleep(READY_PATIENCE));
+        loop {
+            tokio::select! {
+                (settled, up_to) = &mut reading => {
+                    tracing::info!(counters = settled.len(), "budgets begin with what was spent before");
+                    self.engine.add_settled(&settled);
+                    self.engine.add_late(&late.sum_is_made(up_to));
+                    self.state.known.store(true, Ordering::Release);
+                    break;
+                }
+                () = &mut patience, if !self.state.is_known_or_delayed() => self.state.delay(),
+                Some(decided) = decided.recv() => self.engine.add_late(&late.add(decided)),
+            }
+        }
+        while let Some(decided) = decided.recv().await {
+            self.engine.add_late(&late.add(decided));
         }
     }
 
-    async fn read(&self) -> Vec<Settled> {
+    async fn read(&self) -> (Vec<Settled>, Positions) {
         let (mut backoff, mut spool_faults) = (FIRST_BACKOFF, 0);
         loop {
             match self.once(spool_faults >= SPOOL_ATTEMPTS).await {
-                Ok(settled) => return settled,
+                Ok(read) => return read,
                 Err(error) => {
+                    self.state.delay();
                     spool_faults += u32::from(matches!(error, SettledError::Spool(_)));
                     let error = error_chain(&error);
                     if backoff == FIRST_BACKOFF {
@@ -86,7 +137,7 @@ impl Settling {
     }
 
     /// `partly`: with what can be read of the spool.
-    async fn once(&self, partly: bool) -> Result<Vec<Settled>, SettledError> {
+    async fn once(&self, partly: bool) -> Result<(Vec<Settled>, Positions), SettledError> {
         let reading = async {
             let mut client = self.database.connect(&self.tasks).await?;
             Ok::<_, SettledError>(stored::read(&mut client, self.before).await?)
@@ -96,9 +147,9 @@ impl Settling {
         let (spooled, before) = (self.spooled.clone(), self.before);
         let adding = self.tasks.spawn_blocking(move || {
             let added = spooled.each_unstored(&positions, before, |usage| sums.add_spooled(usage));
-            (sums, added)
+            (sums, positions, added)
         });
-        let (sums, added) = adding.await?;
+        let (sums, positions, added) = adding.await?;
         match added {
             Err(error) if partly => {
                 let error = error_chain(&error);
@@ -109,7 +160,7 @@ impl Settling {
             }
             added => added?,
         }
-        Ok(sums.into_settled())
+        Ok((sums.into_settled(), positions))
     }
 }
 

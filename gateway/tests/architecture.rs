@@ -16,7 +16,10 @@ use serde_json::Value;
 
 /// What a crate may use of ours, as a normal dependency.
 const CRATES: &[(&str, &[&str])] = &[
-    ("benches", &["domain", "ingest", "proxy", "testkit"]),
+    (
+        "benches",
+        &["domain", "ingest", "policy-engine", "proxy", "testkit"],
+    ),
     ("domain", &[]),
     (
         "gateway",

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::batch::{Batch, BatchData};
 use crate::database::{Database, DatabaseError};
+use crate::decided::Decided;
 use crate::mcp_row::MCP_COPY_STATEMENT;
 use crate::once;
 use crate::row::COPY_STATEMENT;
@@ -137,14 +138,14 @@ impl Connection {
         read(&step(self.client.query_one(statement, &[&stream])).await?)
     }
 
-    /// Stores a batch and moves the cursor behind it. Answers what has no price.
+    /// Stores a batch and moves the cursor behind it. Answers what has no price. What turns out to be new is added to `decided`,
+    /// to count if this is committed.
     pub(crate) async fn store(
         &mut self,
         data: &BatchData,
-        stream: Uuid,
         before: Cursor,
-        after: u64,
         prices: &Prices,
+        decided: &mut Decided,
     ) -> Result<Vec<Unpriced>, StoreError> {
         let mut unpriced = Vec::new();
         let transaction = step(self.client.transaction()).await?;
@@ -154,9 +155,11 @@ impl Connection {
         if !data.once.is_empty() {
             let fresh = step(once::news(&transaction, &data.once, prices)).await?;
             unpriced = fresh.iter().filter_map(total_without_price).collect();
+            fresh.iter().for_each(|event| decided.add(event));
             let fresh = Batch::rows_of(&fresh);
             copy_all(&transaction, &statements, &fresh).await?;
         }
+        let (stream, after) = (decided.stream, decided.seq);
         advance(&transaction, &self.advance, stream, before, after).await?;
         commit(transaction).await?;
         Ok(unpriced)

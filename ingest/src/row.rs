@@ -14,6 +14,7 @@ use crate::field::{
 };
 use crate::numeric;
 
+pub use self::read::RowUsage;
 pub(crate) use self::read::read_usage;
 
 /// The statement whose data [`encode`] writes; its columns are in the order of the encoding.

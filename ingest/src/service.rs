@@ -10,12 +10,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use domain::{Clock, Prices};
 use futures_util::FutureExt as _;
+use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::appending::Feed;
 use crate::capacity::Capacity;
 use crate::database::Database;
+use crate::decided::Decided;
 use crate::flusher::{Flushed, Flusher};
 use crate::lane::{Lane, LaneEnd};
 use crate::metrics::{LaneMetrics, SpoolMetrics, WriterMetrics};
@@ -77,7 +79,7 @@ pub struct Ingest {
 
 impl Ingest {
     /// Opens the spool, accounts for what an earlier process left, and starts the flusher thread, and the writers on the runtime this
-    /// is called on. The database may be away.
+    /// is called on. The database may be away. `decided` is told of usage that counts only once it is stored.
     ///
     /// # Errors
     /// If the spool can't be used, or the thread can't be started.
@@ -86,6 +88,7 @@ impl Ingest {
         database: &Database,
         clock: &Arc<dyn Clock>,
         prices: &Arc<Prices>,
+        decided: Option<Sender<Decided>>,
     ) -> Result<(Self, Vec<Lane>), SpoolStartError> {
         let root = &options.spool.dir;
         let (replacements, replace) = crossbeam_channel::unbounded();
@@ -115,6 +118,7 @@ impl Ingest {
             batch_rows: options.batch_rows,
             batch_interval: options.batch_interval,
             replacements,
+            decided,
             stop: CancellationToken::new(),
         };
         let give_up = Arc::<AtomicBool>::default();

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use domain::{ApiKeyId, OrgId, Picodollars, ProjectId, Timestamp, UserId};
+use domain::Timestamp;
 use uuid::Uuid;
 
 use crate::record;
-use crate::row;
+use crate::row::{self, RowUsage};
 use crate::spool::{Disk, Reader, SpoolError};
 use crate::streams::SpoolFault;
 
@@ -25,29 +25,6 @@ pub struct Spooled {
     pub(crate) ends: Vec<(Uuid, u64)>,
 }
 
-/// What an event uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpooledUsage {
-    /// When the request was admitted.
-    pub time: Timestamp,
-    /// Whose it was.
-    pub org_id: OrgId,
-    /// The key's project.
-    pub project_id: ProjectId,
-    /// Who made the key.
-    pub user_id: Option<UserId>,
-    /// The key.
-    pub api_key_id: Option<ApiKeyId>,
-    /// The model that answered.
-    pub model: String,
-    /// Input, cache reads and writes.
-    pub input_tokens: u64,
-    /// Output.
-    pub output_tokens: u64,
-    /// What it cost.
-    pub cost: Picodollars,
-}
-
 impl Spooled {
     /// Shows the usage of events behind what is stored of each stream that were admitted before a moment; test keys' and
     /// refusals left out. Reads from disk.
@@ -58,7 +35,7 @@ impl Spooled {
         &self,
         stored: &HashMap<Uuid, u64>,
         before: Timestamp,
-        mut see: impl FnMut(SpooledUsage),
+        mut see: impl FnMut(RowUsage),
     ) -> Result<(), SpoolFault> {
         let mut done = Ok(());
         for (stream, last) in &self.ends {
@@ -77,7 +54,7 @@ impl Spooled {
         after: u64,
         last: u64,
         before: Timestamp,
-        see: &mut impl FnMut(SpooledUsage),
+        see: &mut impl FnMut(RowUsage),
     ) -> Result<(), SpoolError> {
         if after >= last {
             return Ok(());
@@ -96,7 +73,7 @@ impl Spooled {
 }
 
 /// What counts of a record.
-fn usage(payload: &[u8]) -> Option<SpooledUsage> {
+fn usage(payload: &[u8]) -> Option<RowUsage> {
     let record = record::decode(payload).ok()?;
     if record.is_repeatable {
         return None;
@@ -156,7 +133,7 @@ mod tests {
         let stored = stored.iter().copied().collect();
         let before = Timestamp { unix_micros: NOW };
         let mut found = Vec::new();
-        let see = |usage: SpooledUsage| found.push(usage.output_tokens);
+        let see = |usage: RowUsage| found.push(usage.output_tokens);
         spooled.each_unstored(&stored, before, see).unwrap();
         found
     }
@@ -228,7 +205,7 @@ mod tests {
         std::fs::create_dir(&place).unwrap();
         let mut found = Vec::new();
         let before = Timestamp { unix_micros: NOW };
-        let see = |usage: SpooledUsage| found.push(usage.output_tokens);
+        let see = |usage: RowUsage| found.push(usage.output_tokens);
         let read = spooled.each_unstored(&HashMap::new(), before, see);
         assert!(read.is_err());
         assert_eq!(found, [2], "the others are shown all the same");

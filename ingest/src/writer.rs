@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Clock, Prices, error_chain};
+use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +23,7 @@ use crate::appending::Feed;
 use crate::batch::Batch;
 use crate::connection::{Connection, Cursor, DeadLetter, StoreError};
 use crate::database::Database;
+use crate::decided::{Decided, Telling};
 use crate::metrics::{SpoolMetrics, WriterMetrics};
 use crate::record;
 use crate::spool::{Disk, Reader, SpoolError};
@@ -50,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) batch_rows: usize,
     pub(crate) batch_interval: Duration,
     pub(crate) replacements: crossbeam_channel::Sender<Replace>,
+    pub(crate) decided: Option<Sender<Decided>>,
     /// What can't be stored now shall stay in the spool.
     pub(crate) stop: CancellationToken,
 }
@@ -68,6 +71,7 @@ pub(crate) struct Writer {
     suspect: Option<u64>,
     /// Dead letters since the last event that was stored.
     letters: u32,
+    telling: Telling,
 }
 
 /// A connection, and where the stream stands by it.
@@ -103,6 +107,7 @@ impl Writer {
     pub(crate) fn new(shared: Shared, feed: Feed) -> Self {
         Self {
             most_rows: shared.batch_rows,
+            telling: Telling::new(shared.decided.clone()),
             shared,
             feed,
             session: None,
@@ -182,13 +187,17 @@ impl Writer {
     async fn advance(&mut self) -> Result<(), WriterError> {
         let durable = *self.feed.durable.borrow();
         if self.session.is_none() {
-            self.session = Some(self.begin().await?);
+            let session = self.begin().await?;
+            // A commit whose answer was lost.
+            self.telling.stored(session.cursor.seq).await;
+            self.session = Some(session);
         }
         let most_rows = self.most_rows;
         let Some(session) = &mut self.session else {
             return Ok(());
         };
         self.feed.progress.set_stored(session.cursor.seq);
+        let durable = self.telling.bound(session.cursor.seq, durable);
         let (batch, unreadable) = session.read(durable, most_rows)?;
         let is_cut_short = unreadable.is_some();
         if batch.is_empty() && unreadable.is_none() {
@@ -220,16 +229,16 @@ impl Writer {
             .connection
             .store(
                 &batch.into_data(),
-                self.feed.stream,
                 session.cursor,
-                after,
                 &self.shared.prices,
+                self.telling.attempt(self.feed.stream, after),
             )
             .await;
         match stored {
             Ok(unpriced) => {
                 session.cursor.seq = after;
                 self.feed.progress.set_stored(after);
+                self.telling.stored(after).await;
                 unpriced.into_iter().for_each(WriterMetrics::unpriced);
                 let took = self.shared.clock.monotonic().saturating_sub(started);
                 self.shared.metrics.stored(rows, took);
@@ -248,6 +257,7 @@ impl Writer {
     /// Half as many at a time, until it is known which row it is; that one is set aside.
     async fn look_closer(&mut self, error: &StoreError, rows: usize) -> Result<(), WriterError> {
         self.most_rows = (rows / 2).max(1);
+        self.telling.rolled_back();
         // The transaction is rolled back, and the reader stands behind what wasn't stored.
         self.read_again()?;
         if rows > 1 {
@@ -383,6 +393,7 @@ impl Writer {
             Ok(feed) => {
                 self.feed = feed;
                 (self.epoch, self.confirmed, self.suspect) = (None, None, None);
+                self.telling = Telling::new(self.shared.decided.clone());
                 true
             }
             Err(_) => false,

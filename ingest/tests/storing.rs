@@ -101,7 +101,8 @@ fn now() -> Instant {
 fn start(url: &str, options: &Options) -> (Ingest, Lane) {
     let clock: Arc<dyn Clock> = Arc::new(TestClock(now()));
     let database = Database::new(url, tls()).unwrap();
-    let (ingest, mut lanes) = Ingest::start(options, &database, &clock, &Arc::default()).unwrap();
+    let (ingest, mut lanes) =
+        Ingest::start(options, &database, &clock, &Arc::default(), None).unwrap();
     (ingest, lanes.remove(0))
 }
 
@@ -543,7 +544,7 @@ async fn one_process_at_a_time_has_a_spool() {
     let (ingest, lane) = start(&database.url(), &options);
     let clock: Arc<dyn Clock> = Arc::new(TestClock(now()));
     let server = Database::new(&database.url(), tls()).unwrap();
-    let refused = Ingest::start(&options, &server, &clock, &Arc::default()).unwrap_err();
+    let refused = Ingest::start(&options, &server, &clock, &Arc::default(), None).unwrap_err();
     let holder = format!("process {}", std::process::id());
     assert!(refused.to_string().contains(&holder), "{refused}");
     drop(lane);

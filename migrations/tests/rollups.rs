@@ -27,7 +27,7 @@ const ROWS: &str = "INSERT INTO usage_events (
            floor(random() * 100), floor(random() * 2), (random() * 40)::numeric(20, 10),
            CASE WHEN random() < 0.9 THEN floor(random() * 30000)::int END,
            (ARRAY['success', 'success', 'error', 'rate_limited'])[1 + floor(random() * 4)::int],
-           CASE WHEN random() < 0.1 THEN '{\"test\": true}' ELSE '{}' END::jsonb
+           CASE WHEN random() < 0.1 THEN '{\"test\": true}' WHEN random() < 0.1 THEN '{\"refusals\": 3}' ELSE '{}' END::jsonb
     FROM generate_series(1, $3) AS n";
 
 async fn insert(client: &Client, since: &str, until: &str, rows: i32) {
@@ -90,7 +90,7 @@ fn expected(rollup: &str) -> String {
                 sum((status = 'success')::int), sum((status = 'error')::int), sum(input_tokens), sum(output_tokens),
                 sum(cache_read_tokens), sum(cache_write_tokens), sum(cache_write_1h_tokens), sum(web_search_requests),
                 sum(cost_cents){more}
-         FROM usage_events WHERE metadata -> 'test' IS NULL
+         FROM usage_events WHERE metadata -> 'test' IS NULL AND metadata -> 'refusals' IS NULL
          GROUP BY date_trunc('{unit}', time, 'UTC'), org_id, project_id, model{user}"
     )
 }

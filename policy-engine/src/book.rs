@@ -83,6 +83,9 @@ pub(crate) struct Standing {
 /// Told of each budget on the way.
 pub(crate) trait Watch {
     fn budget(&mut self, budget: &Budget, standing: &Standing);
+
+    /// A limit of cost, where the model has no price.
+    fn unpriced(&mut self, budget: &Budget);
 }
 
 /// Why nothing is held.
@@ -121,6 +124,13 @@ impl Book {
         people: &People,
     ) {
         self.lock().settle(used, budgets, people);
+    }
+
+    /// Adds what was used under rules that aren't known; counters are looked up again where they can be.
+    pub(crate) fn add_used(&self, used: &Used<'_>) {
+        let mut state = self.lock();
+        state.add(used);
+        state.counters.values_mut().for_each(Counter::outdate);
     }
 
     /// Adds what was used, and gives back what was held for it.

@@ -7,6 +7,7 @@ use domain::{PolicyId, Timestamp};
 
 use crate::book::Standing;
 use crate::budget::Budget;
+use crate::limit::Metric;
 
 /// A refusal, with all that its caller needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,13 +70,20 @@ impl Denial {
         )
     }
 
-    pub(crate) fn of_server(server: &str, wait: Duration, now: Timestamp) -> Box<Self> {
-        let message = format!("requests for the MCP server {server} have reached their limit");
+    pub(crate) fn of_server(
+        server: &str,
+        per_minute: u64,
+        wait: Duration,
+        now: Timestamp,
+    ) -> Box<Self> {
+        let message = format!(
+            "the limit of {per_minute} requests per minute for the MCP server {server} is reached"
+        );
         let mut denial = Self::new(Reason::RateLimited, message);
         denial.exhausted = Some(Exhausted {
-            limit: String::new(),
-            spent: String::new(),
-            unit: "requests",
+            limit: per_minute.to_string(),
+            spent: per_minute.to_string(),
+            unit: Metric::Requests.unit(),
             resets_at: after(now, wait),
         });
         denial

@@ -20,7 +20,7 @@ use rustc_hash::FxHashMap;
 pub use admit::{Admitted, Explained, Refused, Spend};
 pub use compile::PolicyFaults;
 pub use items::{Item, ItemRules};
-pub use settled::{Correction, Settled};
+pub use settled::{Correction, LateUsage, Settled};
 
 use crate::book::Book;
 use crate::limit::Window;
@@ -106,6 +106,21 @@ impl Engine {
         for (org_id, settled) in by_organization(settled, |each| each.org_id) {
             let book = Arc::clone(&self.organizations.entry(org_id).or_default().book);
             book.add_settled(settled.into_iter().map(Settled::entry));
+        }
+    }
+
+    /// Adds what was used without anything held for it.
+    pub fn add_late(&self, late: &[LateUsage]) {
+        for each in late {
+            let used = each.used();
+            if let Some(rules) = self.rules(each.project_id) {
+                let budgets = rules.budgets.iter();
+                rules.book.settle(&used, budgets, &rules.people);
+            } else {
+                // Its rules may come, and others of the organization may have been asked for meanwhile.
+                let book = Arc::clone(&self.organizations.entry(each.org_id).or_default().book);
+                book.add_used(&used);
+            }
         }
     }
 

@@ -168,15 +168,4 @@ impl<'a> Request<'a> {
         let field = self.fields.iter().rev().find(|field| field.name == name)?;
         (field.json != "null").then_some(field.json)
     }
-
-    /// A field that is a string; none if it is something else.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
-        let json = self.field(name)?;
-        let plain = json.strip_prefix('"')?.strip_suffix('"')?;
-        if !plain.contains('\\') {
-            return Some(Cow::Borrowed(plain));
-        }
-        serde_json::from_str(json).ok().map(Cow::Owned)
-    }
 }

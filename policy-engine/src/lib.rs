@@ -24,8 +24,8 @@ mod walk;
 pub use book::Amounts;
 pub use denial::{Denial, DeniedItem, Exhausted, Reason};
 pub use engine::{
-    Admitted, Correction, Engine, Explained, Item, ItemRules, PolicyFaults, Refused, Settled, Size,
-    Spend,
+    Admitted, Correction, Engine, Explained, Item, ItemRules, LateUsage, PolicyFaults, Refused,
+    Settled, Size, Spend,
 };
 pub use facts::{Caller, Field, Request, Role, Unkept, UnknownRole};
 pub use fault::Fault;

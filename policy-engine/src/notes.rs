@@ -207,6 +207,20 @@ impl Step {
         }
     }
 
+    pub(crate) fn unpriced(budget: &Budget) -> Self {
+        Self {
+            rule: budget.rule(),
+            outcome: format!("{}: the model has no price", budget.show()),
+        }
+    }
+
+    pub(crate) fn server(name: &str, per_minute: u64) -> Self {
+        Self {
+            rule: format!("MCP server {name}"),
+            outcome: format!("{per_minute} requests per minute: not asked"),
+        }
+    }
+
     pub(crate) fn rate(budget: &Budget) -> Self {
         Self {
             rule: budget.rule(),

@@ -8,7 +8,7 @@ use crate::book::Book;
 use crate::budget::{Budget, People};
 use crate::rate::Buckets;
 use crate::registry::Registry;
-use crate::rules::{Access, Policy};
+use crate::rules::{AccessRule, Policy};
 
 /// What is in force for a project. A running request keeps what it was admitted under.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct ProjectRules {
     /// The organization's that are about this project, in order.
     pub(crate) of_organization: Vec<Arc<Policy>>,
     /// `settings.allowed_models`
-    pub(crate) models: Option<Access>,
+    pub(crate) models: Option<AccessRule>,
     pub(crate) registry: Registry,
     /// The project's own, in order.
     pub(crate) of_project: Vec<Arc<Policy>>,

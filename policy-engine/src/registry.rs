@@ -3,12 +3,13 @@
 use domain::McpServerId;
 use serde_json::Value;
 
-use crate::budget::{Account, BudgetId, People};
+use crate::budget::{Account, BudgetId};
 use crate::denial::Reason;
 use crate::facts::Role;
-use crate::fault::Fault;
-use crate::rate::{Buckets, Rates};
-use crate::rules::{Context, McpUse, Objection, Reader, boolean, mcp_uses, text, whole};
+use crate::rate::{Buckets, Rates, Taken};
+use crate::rules::{
+    Context, Faults, Item, MOST_REQUESTS, McpServer, Objection, Reached, Reader, Shown,
+};
 use crate::source::ServerSource;
 
 /// A project's servers.
@@ -29,7 +30,15 @@ struct Server {
     roles: Option<Vec<Role>>,
     approval_per_use: bool,
     disabled_tools: Vec<String>,
-    rate: Option<(Buckets, Account)>,
+    rate: Option<Rate>,
+}
+
+/// How often a server may be named.
+#[derive(Debug)]
+pub(crate) struct Rate {
+    pub(crate) per_minute: u64,
+    buckets: Buckets,
+    account: Account,
 }
 
 /// `mcp_servers.status`
@@ -47,7 +56,7 @@ pub(crate) struct Used<'a> {
     /// Deprecated ones among them.
     pub(crate) deprecated: Vec<&'a str>,
     /// The rates of the servers that it names, with the servers' names.
-    pub(crate) rates: Vec<(&'a str, &'a Buckets, &'a Account)>,
+    pub(crate) rates: Vec<(&'a str, &'a Rate)>,
 }
 
 impl Registry {
@@ -55,17 +64,10 @@ impl Registry {
         settings: &Value,
         sources: &[ServerSource],
         rates: &Rates,
-        faults: &mut Vec<Fault>,
+        faults: &mut Faults,
     ) -> Self {
-        let mut reader = Reader::new("$.settings", settings, faults);
-        let requires_approval = reader.optional("require_mcp_approval", boolean);
         Self {
-            // A setting that can't be understood is the stricter one.
-            requires_approval: requires_approval.unwrap_or_else(|| {
-                settings
-                    .get("require_mcp_approval")
-                    .is_some_and(|it| !it.is_null())
-            }),
+            requires_approval: requires_approval(settings, faults),
             servers: sources
                 .iter()
                 .map(|source| Server::new(source, rates, faults))
@@ -81,34 +83,86 @@ impl Registry {
     /// Looks at all that a request uses of MCP.
     pub(crate) fn check<'a>(&'a self, ctx: &Context<'_>) -> Result<Used<'a>, Objection> {
         let mut used = Used::default();
-        let request = ctx.request;
-        let has_any = request.field("mcp_servers").is_some()
-            || request
-                .field("tools")
-                .is_some_and(|tools| tools.contains("mcp"));
-        if !has_any || self.is_idle() {
+        let names_any = ctx.request.field("mcp_servers").is_some() || ctx.tools_may_say("mcp");
+        if !names_any || self.is_idle() {
             return Ok(used);
         }
-        for each in mcp_uses(request)? {
-            match self.servers.iter().find(|server| server.is(&each)) {
-                Some(server) => server.check(self.requires_approval, &each, ctx, &mut used)?,
-                None if each.by_api && self.requires_approval => {
-                    return Err(unapproved(&each.server, "is not registered"));
-                }
-                None => {}
+        let tools = ctx.tools()?;
+        for named in &tools.servers {
+            self.check_server(named, ctx, &mut used)?;
+        }
+        for tool in &tools.enabled {
+            let name = tool.name.as_deref().unwrap_or_default();
+            for server in self.called(&tool.server) {
+                server.check_tool(name)?;
             }
         }
         Ok(used)
     }
+
+    fn check_server<'a>(
+        &'a self,
+        named: &McpServer<'_>,
+        ctx: &Context<'_>,
+        used: &mut Used<'a>,
+    ) -> Result<(), Objection> {
+        // Callers connect to servers of their own, which nobody has to register.
+        let must_be_approved = self.requires_approval && named.reached == Reached::ByApi;
+        let mut is_registered = false;
+        for server in self.called(named) {
+            is_registered = true;
+            server.check(must_be_approved, ctx)?;
+            used.add(server);
+        }
+        if must_be_approved && !is_registered {
+            return Err(unapproved(&named.name, "is not registered"));
+        }
+        Ok(())
+    }
+
+    /// The servers that a request may mean by a name.
+    fn called(&self, named: &McpServer<'_>) -> impl Iterator<Item = &Server> {
+        self.servers.iter().filter(|server| server.is(named))
+    }
+}
+
+impl Rate {
+    fn new(id: McpServerId, per_minute: u64, rates: &Rates) -> Self {
+        let budget = BudgetId::of(("mcp_server", id));
+        Self {
+            per_minute,
+            buckets: rates.buckets(budget, per_minute),
+            account: Account {
+                budget,
+                holder: id.0,
+                model: 0,
+            },
+        }
+    }
+
+    pub(crate) fn take(&self) -> Taken {
+        self.buckets.take(&self.account)
+    }
+}
+
+impl<'a> Used<'a> {
+    /// Once for each server.
+    fn add(&mut self, server: &'a Server) {
+        let name = server.name.as_str();
+        if server.status == Status::Deprecated && !self.deprecated.contains(&name) {
+            self.deprecated.push(name);
+        }
+        if let Some(rate) = &server.rate
+            && !self.rates.iter().any(|(known, _)| *known == name)
+        {
+            self.rates.push((name, rate));
+        }
+    }
 }
 
 impl Server {
-    fn new(source: &ServerSource, rates: &Rates, faults: &mut Vec<Fault>) -> Self {
-        let path = format!("$.mcp_servers[{}].policy", source.name);
-        let mut reader = Reader::new(path, &source.policy, faults);
-        let roles = reader.list("allowed_roles", |value| role(text(value)?));
-        let per_minute = reader.optional("rate_limit_per_minute", whole(0..=u64::MAX));
-        let approval = reader.optional("requires_approval_per_use", boolean);
+    fn new(source: &ServerSource, rates: &Rates, faults: &mut Faults) -> Self {
+        let terms = Terms::read(source, faults);
         let spell = |c: char| {
             if c.is_ascii_alphanumeric() || c == '-' {
                 c
@@ -121,79 +175,113 @@ impl Server {
             name: source.name.clone(),
             spelled: source.name.chars().map(spell).collect(),
             status: status(&source.status),
-            roles,
-            approval_per_use: approval.unwrap_or(false),
+            roles: terms.roles,
+            approval_per_use: terms.approval_per_use,
             disabled_tools: disabled.map(|tool| tool.name.clone()).collect(),
-            rate: per_minute.map(|per_minute| rate(source.id, per_minute, rates)),
+            rate: terms
+                .per_minute
+                .map(|most| Rate::new(source.id, most, rates)),
         }
     }
 
-    fn is(&self, each: &McpUse<'_>) -> bool {
-        self.name == each.server || !each.by_api && self.spelled == each.server
+    fn is(&self, named: &McpServer<'_>) -> bool {
+        match named.reached {
+            Reached::ByApi => self.name == named.name,
+            Reached::ByClient => self.name == named.name || self.spelled == named.name,
+        }
     }
 
-    fn check<'a>(
-        &'a self,
-        requires_approval: bool,
-        each: &McpUse<'_>,
-        ctx: &Context<'_>,
-        used: &mut Used<'a>,
-    ) -> Result<(), Objection> {
-        match self.status {
-            Status::Rejected => return Err(unapproved(&self.name, "has been rejected")),
-            Status::Pending if requires_approval && each.by_api => {
-                return Err(unapproved(&self.name, "is not approved yet"));
-            }
-            Status::Deprecated if !used.deprecated.contains(&self.name.as_str()) => {
-                used.deprecated.push(&self.name);
-            }
-            Status::Pending | Status::Approved | Status::Deprecated => {}
-        }
-        if !self.allows(ctx.people, ctx) {
-            return Err(unapproved(
-                &self.name,
-                "is not for the role of this key's user",
-            ));
-        }
-        if self.approval_per_use && !ctx.request.approved_mcp.contains(&self.name.as_str()) {
-            return Err(unapproved(
-                &self.name,
-                "has to be named in x-mindweave-approve-mcp",
-            ));
-        }
-        let is_disabled = |tool: &str| self.disabled_tools.iter().any(|disabled| disabled == tool);
-        if let Some(tool) = each.tool.as_deref().filter(|tool| is_disabled(tool)) {
-            let message = format!("{tool} of the MCP server {} is switched off", self.name);
-            return Err(Objection::new(Reason::ToolBlocked, message));
-        }
-        if let Some((buckets, account)) = &self.rate
-            && !used.rates.iter().any(|(name, ..)| *name == self.name)
-        {
-            used.rates.push((&self.name, buckets, account));
-        }
-        Ok(())
+    fn check(&self, must_be_approved: bool, ctx: &Context<'_>) -> Result<(), Objection> {
+        let why = match self.status {
+            Status::Rejected => "has been rejected",
+            Status::Pending if must_be_approved => "is not approved yet",
+            _ if !self.allows(ctx.role()) => "is not for the role of this key's user",
+            _ if !self.is_agreed_to(ctx) => "has to be named in x-mindweave-approve-mcp",
+            Status::Pending | Status::Approved | Status::Deprecated => return Ok(()),
+        };
+        Err(unapproved(&self.name, why))
     }
 
-    fn allows(&self, people: &People, ctx: &Context<'_>) -> bool {
-        let role = people.role(ctx.holder.user_id);
-        self.roles.as_ref().is_none_or(|roles| {
-            role == Some(Role::Owner) || role.is_some_and(|role| roles.contains(&role))
-        })
+    /// An owner may use every server.
+    fn allows(&self, role: Option<Role>) -> bool {
+        let among = |roles: &Vec<Role>| {
+            role.is_some_and(|role| role == Role::Owner || roles.contains(&role))
+        };
+        self.roles.as_ref().is_none_or(among)
+    }
+
+    fn is_agreed_to(&self, ctx: &Context<'_>) -> bool {
+        !self.approval_per_use || ctx.request.approved_mcp.contains(&self.name.as_str())
+    }
+
+    fn check_tool(&self, name: &str) -> Result<(), Objection> {
+        if !self.disabled_tools.iter().any(|disabled| disabled == name) {
+            return Ok(());
+        }
+        let message = format!(
+            "{} of the MCP server {} is switched off",
+            Shown(name),
+            Shown(&self.name)
+        );
+        Err(Objection::new(Reason::ToolBlocked, message))
     }
 }
 
 fn unapproved(server: &str, why: &str) -> Objection {
-    let message = format!("the MCP server {server} {why}");
+    let message = format!("the MCP server {} {why}", Shown(server));
     Objection::new(Reason::McpServerNotApproved, message)
 }
 
-/// `developer` is what older registrations call a member.
-fn role(text: &str) -> Result<Role, String> {
-    if text == "developer" {
-        return Ok(Role::Member);
+/// A setting that can't be understood is the stricter one.
+fn requires_approval(settings: &Value, faults: &mut Faults) -> bool {
+    if settings.is_null() {
+        return false;
     }
-    let unknown = |_| "must be owner, admin, member (or developer) or viewer".to_owned();
-    text.parse().map_err(unknown)
+    let mut reader = Reader::new(&Item::new("$.settings", settings), faults);
+    let mut is_there = false;
+    let required = reader.optional("require_mcp_approval", |item, faults| {
+        is_there = true;
+        item.boolean(faults)
+    });
+    required.unwrap_or(is_there)
+}
+
+/// `mcp_servers.policy`; what it says of other things is somebody else's.
+#[derive(Default)]
+struct Terms {
+    roles: Option<Vec<Role>>,
+    per_minute: Option<u64>,
+    approval_per_use: bool,
+}
+
+impl Terms {
+    fn read(source: &ServerSource, faults: &mut Faults) -> Self {
+        if source.policy.is_null() {
+            return Self::default();
+        }
+        let path = format!("$.mcp_servers[{}].policy", source.name);
+        let mut reader = Reader::new(&Item::new(&path, &source.policy), faults);
+        let approval = reader.optional("requires_approval_per_use", Item::boolean);
+        Self {
+            roles: reader.optional("allowed_roles", |item, faults| item.list(faults, role)),
+            per_minute: reader.optional("rate_limit_per_minute", |item, faults| {
+                item.whole(0..=MOST_REQUESTS, faults)
+            }),
+            approval_per_use: approval.unwrap_or(false),
+        }
+    }
+}
+
+/// `developer` is what older registrations call a member.
+fn role(item: &Item<'_>, faults: &mut Faults) -> Option<Role> {
+    match item.value.as_str() {
+        Some("developer") => Some(Role::Member),
+        Some(name) if let Ok(role) = name.parse() => Some(role),
+        _ => item.fault(
+            faults,
+            "must be owner, admin, member (or developer) or viewer",
+        ),
+    }
 }
 
 /// One that nobody knows has not been approved.
@@ -204,14 +292,4 @@ fn status(text: &str) -> Status {
         "deprecated" => Status::Deprecated,
         _ => Status::Pending,
     }
-}
-
-fn rate(id: McpServerId, per_minute: u64, rates: &Rates) -> (Buckets, Account) {
-    let budget = BudgetId::of(("mcp_server", id));
-    let account = Account {
-        budget,
-        holder: id.0,
-        model: 0,
-    };
-    (rates.buckets(budget, per_minute), account)
 }

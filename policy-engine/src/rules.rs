@@ -1,99 +1,38 @@
 //! Policies turned from JSON into rules that decide.
 //!
-//! Guarantees: what has a fault is no rule, and every fault is said with its place; a rule looks only at what it has to.
+//! Guarantees: parsing answers every fault with its path and never stops at the first; a rule that is parsed can't fail; a check
+//! allocates nothing as long as nothing objects, except an expression, and what it has to parse of a body's tools, metadata or
+//! texts; and no message has a word of a prompt.
 
 mod access;
 mod acting;
+mod action;
+mod amount;
 mod applies_to;
 mod compliance;
+mod context;
 mod custom;
 mod globs;
 mod hours;
+pub(crate) mod json;
 mod models;
-mod money;
+mod pair;
 mod policy;
 mod reader;
-#[cfg(test)]
-mod tests;
+mod shown;
 mod texts;
 mod tools;
 mod usage;
 
-use domain::Timestamp;
+#[cfg(test)]
+mod testing;
 
-pub(crate) use access::Access;
+pub(crate) use access::AccessRule;
+pub(crate) use action::Action;
 pub(crate) use applies_to::AppliesTo;
-pub(crate) use models::ModelSet;
-pub(crate) use policy::{Policy, Rule};
-pub(crate) use reader::{Faults, Reader, boolean, text, whole, word};
-pub(crate) use tools::{McpUse, mcp_uses};
-pub(crate) use usage::UsageRule;
-
-use crate::budget::{Holder, People};
-use crate::denial::Reason;
-use crate::facts::{Caller, Request};
-
-/// Whose policy it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Owner {
-    Organization,
-    Project,
-}
-
-/// What becomes of a request that a rule objects to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Refused.
-    Block,
-    /// Admitted, with a warning.
-    Warn,
-    /// Admitted, and logged.
-    Log,
-}
-
-impl Action {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Block => "block",
-            Self::Warn => "warn",
-            Self::Log => "log",
-        }
-    }
-}
-
-/// All that rules may look at.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Context<'a> {
-    pub(crate) request: &'a Request<'a>,
-    pub(crate) caller: &'a Caller,
-    pub(crate) holder: Holder,
-    pub(crate) org_slug: &'a str,
-    pub(crate) people: &'a People,
-    pub(crate) now: Timestamp,
-}
-
-/// What a rule has against a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Objection {
-    pub(crate) reason: Reason,
-    pub(crate) message: String,
-}
-
-impl Objection {
-    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
-    }
-}
-
-fn action(reader: &mut Reader<'_>) -> Action {
-    const ACTIONS: [(&str, Action); 3] = [
-        ("block", Action::Block),
-        ("warn", Action::Warn),
-        ("log", Action::Log),
-    ];
-    let action = reader.optional("action", word(&ACTIONS));
-    action.unwrap_or(Action::Block)
-}
+pub(crate) use context::{Context, Objection};
+pub(crate) use policy::{Owner, Policy, Rule};
+pub(crate) use reader::{Faults, Item, Reader};
+pub(crate) use shown::Shown;
+pub(crate) use tools::{McpServer, Reached};
+pub(crate) use usage::{MOST_REQUESTS, UsageRule};

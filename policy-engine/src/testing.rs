@@ -1,30 +1,33 @@
 //! What tests of rules and of the engine share.
 
-use std::borrow::Cow;
-
 use domain::Endpoint;
-use serde_json::Value;
 
 use crate::facts::{Field, Request};
+use crate::rules::json;
 
-/// Shows a body, an object, as the request of `messages` that it is.
-pub(crate) fn with_request<R>(body: &Value, run: impl FnOnce(Request<'_>) -> R) -> R {
-    let object = body.as_object().unwrap();
-    let texts: Vec<_> = object
-        .iter()
-        .map(|(name, value)| (name, value.to_string()))
+/// Shows a body as the request of an endpoint that it is; an empty one as one that only reads.
+pub(crate) fn with_request<R>(
+    endpoint: Endpoint,
+    body: &str,
+    run: impl FnOnce(Request<'_>) -> R,
+) -> R {
+    let members = json::members(body).unwrap_or_default();
+    let fields: Vec<_> = members
+        .into_iter()
+        .map(|(name, json)| Field { name, json })
         .collect();
-    let fields: Vec<_> = texts
-        .iter()
-        .map(|(name, json)| Field {
-            name: Cow::Borrowed(name.as_str()),
-            json,
-        })
-        .collect();
+    let field = |name: &str| {
+        let last = fields.iter().rev().find(|field| field.name == name);
+        let json = last.map_or("", |field| field.json);
+        if json == "null" { "" } else { json }
+    };
     run(Request {
-        model: body["model"].as_str().unwrap_or_default(),
-        max_tokens: body["max_tokens"].as_u64().unwrap_or_default(),
+        reads: fields.is_empty(),
+        model: field("model").trim_matches('"'),
+        max_tokens: field("max_tokens").parse().unwrap_or(0),
+        stream: field("stream") == "true",
+        body_bytes: body.len() as u64,
         fields: &fields,
-        ..Request::of(Endpoint::Messages)
+        ..Request::of(endpoint)
     })
 }

@@ -6,14 +6,14 @@ use domain::pricing::{Basis, Charge, Span};
 use domain::{Endpoint, Picodollars, PriceBook, Timestamp, TokenCounts, Usage};
 
 use crate::book::{Ask, Hold, Standing, Unheld, Watch};
-use crate::budget::{Budget, Holder};
+use crate::budget::Budget;
 use crate::denial::{Denial, Reason};
 use crate::facts::{Caller, Request};
 use crate::limit::{UsageAction, Window};
 use crate::notes::{Notes, Step, Trace};
 use crate::project::{Plan, ProjectRules};
 use crate::rate::Taken;
-use crate::rules::{Action, Context, Objection, Policy, Rule};
+use crate::rules::{Action, Context, Objection, Policy, Rule, Shown};
 
 pub(crate) use items::decide_item;
 
@@ -37,22 +37,9 @@ impl<'a, T: Trace> Walk<'a, T> {
         now: Timestamp,
         trace: T,
     ) -> Self {
-        let holder = Holder {
-            org_id: caller.org_id,
-            project_id: caller.project_id,
-            user_id: caller.user_id,
-            key_id: caller.key_id,
-        };
         Self {
             rules,
-            ctx: Context {
-                request,
-                caller,
-                holder,
-                org_slug: &rules.org_slug,
-                people: &rules.people,
-                now,
-            },
+            ctx: Context::new(request, caller, &rules.org_slug, &rules.people, now),
             prices,
             notes: Notes::default(),
             trace,
@@ -119,7 +106,7 @@ impl<'a, T: Trace> Walk<'a, T> {
                     .step(|| Step::of(policy, "is not about this request"));
                 continue;
             }
-            match policy.check(&self.ctx) {
+            match policy.rule.check(&self.ctx) {
                 None => self
                     .trace
                     .step(|| Step::of(policy, "has nothing against it")),
@@ -218,7 +205,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             Unheld::Unpriced(budget) => {
                 let message = format!(
                     "the model {} has no price, and a limit of cost applies",
-                    request.model
+                    Shown(request.model)
                 );
                 let mut denial = Denial::new(Reason::ModelUnpriced, message);
                 denial.policy = budget.policy();
@@ -250,9 +237,12 @@ impl<'a, T: Trace> Walk<'a, T> {
                 Taken::None { .. } => self.notes.beyond(budget),
             }
         }
-        for (server, buckets, account) in &named.rates {
-            if let (true, Taken::None { wait }) = (self.takes, buckets.take(account)) {
-                return Err(Denial::of_server(server, wait, self.ctx.now));
+        for (server, rate) in &named.rates {
+            if !self.takes {
+                self.trace.step(|| Step::server(server, rate.per_minute));
+            } else if let Taken::None { wait } = rate.take() {
+                let now = self.ctx.now;
+                return Err(Denial::of_server(server, rate.per_minute, wait, now));
             }
         }
         Ok(())
@@ -269,6 +259,10 @@ impl<T: Trace> Watch for Watching<'_, T> {
     fn budget(&mut self, budget: &Budget, standing: &Standing) {
         self.notes.budget(budget, standing);
         self.trace.step(|| Step::budget(budget, standing));
+    }
+
+    fn unpriced(&mut self, budget: &Budget) {
+        self.trace.step(|| Step::unpriced(budget));
     }
 }
 

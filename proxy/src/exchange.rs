@@ -49,7 +49,7 @@ pub(crate) struct Exchange {
     denial: Option<Box<Denial>>,
     /// What its caller shall be told of limits.
     notes: Option<Box<Notes>>,
-    /// Ready when the event is durable.
+    /// Ready when the events are durable.
     ticket: Option<Ticket>,
     /// No caller made it.
     is_own: bool,
@@ -229,7 +229,8 @@ impl Exchange {
                 showing.waiting.push_front(finding);
                 break;
             };
-            self.record_finding(&showing, finding, slot);
+            // Durable after all that were handed over before.
+            self.ticket = Some(self.record_finding(&showing, finding, slot));
         }
         let done = showing.waiting.is_empty();
         self.showing = Some(showing);
@@ -237,7 +238,7 @@ impl Exchange {
     }
 
     /// Tokens and cost are not counted in the metrics: only the database knows whether it is seen for the first time.
-    fn record_finding(&self, showing: &Showing, finding: Finding, slot: Slot) {
+    fn record_finding(&self, showing: &Showing, finding: Finding, slot: Slot) -> Ticket {
         let key = &showing.key;
         let test = key.kind == KeyKind::Test;
         let model = finding.model.unwrap_or_default();
@@ -270,7 +271,7 @@ impl Exchange {
         };
         let head = self.answer.as_ref().map(|answer| &answer.head);
         // Nobody waits for it: what is shown may be asked for again.
-        let _ticket = slot.submit(UsageEvent {
+        slot.submit(UsageEvent {
             time,
             org_id: key.org_id,
             project_id: key.project_id,
@@ -293,7 +294,7 @@ impl Exchange {
             repeatable: Some(repeatable),
             refused: None,
             test,
-        });
+        })
     }
 
     /// Whether what was seen of the answer is all there is to it.

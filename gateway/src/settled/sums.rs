@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{ApiKeyId, OrgId, ProjectId, Timestamp, UserId};
-use ingest::SpooledUsage;
+use ingest::RowUsage;
 use policy_engine::{Amounts, Settled, Window};
 
 /// Those whose counters outlive a restart.
@@ -45,19 +45,14 @@ impl Sums {
         }
     }
 
-    pub(super) fn add_spooled(&mut self, usage: SpooledUsage) {
+    pub(super) fn add_spooled(&mut self, usage: RowUsage) {
+        let amounts = amounts(&usage);
         let account = Account {
             org_id: usage.org_id,
             project_id: usage.project_id,
             key_id: usage.api_key_id,
             user_id: usage.user_id,
             model: usage.model,
-        };
-        let amounts = Amounts {
-            input_tokens: usage.input_tokens,
-            output_tokens: usage.output_tokens,
-            requests: 1,
-            cost: usage.cost.0,
         };
         self.add(account, usage.time, amounts);
     }
@@ -71,6 +66,16 @@ impl Sums {
         });
         each.filter(|settled| settled.amounts.requests > 0)
             .collect()
+    }
+}
+
+/// What a row counts for.
+pub(super) fn amounts(usage: &RowUsage) -> Amounts {
+    Amounts {
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        requests: 1,
+        cost: usage.cost.0,
     }
 }
 

@@ -5,6 +5,7 @@ mod breaks;
 mod callers;
 mod drain;
 mod figures;
+mod late_budgets;
 mod mcp;
 mod pace;
 mod polling;

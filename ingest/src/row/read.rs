@@ -1,12 +1,34 @@
 //! The columns of an encoded row that count against budgets.
 
-use domain::{ApiKeyId, OrgId, ProjectId, Timestamp, UserId};
+use domain::{ApiKeyId, OrgId, Picodollars, ProjectId, Timestamp, UserId};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 use crate::numeric;
-use crate::spooled::SpooledUsage;
+
+/// What a row counts for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowUsage {
+    /// When it was used: for most, when the request was admitted.
+    pub time: Timestamp,
+    /// Whose it was.
+    pub org_id: OrgId,
+    /// The key's project.
+    pub project_id: ProjectId,
+    /// Who made the key.
+    pub user_id: Option<UserId>,
+    /// The key.
+    pub api_key_id: Option<ApiKeyId>,
+    /// The model that answered.
+    pub model: String,
+    /// Input, cache reads and writes.
+    pub input_tokens: u64,
+    /// Output.
+    pub output_tokens: u64,
+    /// What it cost.
+    pub cost: Picodollars,
+}
 
 /// A row that [`super::encode`] didn't write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +45,7 @@ struct Marks {
 }
 
 /// What of a row counts; none of one that doesn't.
-pub(crate) fn read_usage(row: &[u8], time: Timestamp) -> Result<Option<SpooledUsage>, Malformed> {
+pub(crate) fn read_usage(row: &[u8], time: Timestamp) -> Result<Option<RowUsage>, Malformed> {
     let (columns, fields) = row.split_first_chunk().ok_or(Malformed)?;
     if i16::from_be_bytes(*columns) != super::COLUMNS {
         return Err(Malformed);
@@ -40,7 +62,7 @@ pub(crate) fn read_usage(row: &[u8], time: Timestamp) -> Result<Option<SpooledUs
     let cost = fields.next()?.and_then(numeric::read_cents);
     fields.skip(8)?; // price_version to error_message
     if !fields.is_marked()? {
-        return Ok(Some(SpooledUsage {
+        return Ok(Some(RowUsage {
             time,
             org_id: OrgId(org_id.ok_or(Malformed)?),
             project_id: ProjectId(project_id.ok_or(Malformed)?),
@@ -130,9 +152,9 @@ mod tests {
         event
     }
 
-    fn check(change: impl FnOnce(&mut UsageEvent), change_read: impl FnOnce(&mut SpooledUsage)) {
+    fn check(change: impl FnOnce(&mut UsageEvent), change_read: impl FnOnce(&mut RowUsage)) {
         let mut event = event();
-        let mut expected = SpooledUsage {
+        let mut expected = RowUsage {
             time: event.time,
             org_id: event.org_id,
             project_id: event.project_id,

@@ -35,6 +35,7 @@ impl State {
                 continue;
             }
             let Some(amount) = expected.amount(budget.limit.metric) else {
+                watch.unpriced(budget);
                 if budget.allow_unpriced || budget.action != UsageAction::HardLimit {
                     continue;
                 }
@@ -130,6 +131,14 @@ impl State {
             .fold(0, u64::saturating_add)
     }
 
+    /// Adds what was used to the ledger alone.
+    pub(super) fn add(&mut self, used: &Used<'_>) {
+        let holder = &used.holder;
+        let owner = (holder.project_id, holder.user_id);
+        self.ledger
+            .add(holder.key_id, owner, used.model, used.at, &used.amounts);
+    }
+
     /// Adds what was used to the ledger, and to the counters that there are.
     pub(super) fn settle<'a>(
         &mut self,
@@ -137,10 +146,8 @@ impl State {
         budgets: impl Iterator<Item = &'a Budget>,
         people: &People,
     ) {
+        self.add(used);
         let holder = &used.holder;
-        let owner = (holder.project_id, holder.user_id);
-        self.ledger
-            .add(holder.key_id, owner, used.model, used.at, &used.amounts);
         for budget in budgets {
             if !budget.whose.counts(holder, people, used.model) {
                 continue;

@@ -23,6 +23,8 @@ impl Whose for Counts {
 
 impl Watch for () {
     fn budget(&mut self, _: &Budget, _: &Standing) {}
+
+    fn unpriced(&mut self, _: &Budget) {}
 }
 
 const MODELS: [&str; 2] = ["claude-opus-5", "claude-haiku-4-5"];
@@ -109,6 +111,8 @@ fn numbers(book: &Arc<Book>, budget: &Budget, ask: &Ask<'_>) -> (u64, u64) {
         fn budget(&mut self, _: &Budget, standing: &Standing) {
             *self = Self(standing.spent, standing.held);
         }
+
+        fn unpriced(&mut self, _: &Budget) {}
     }
     let (mut seen, people) = (Seen::default(), People::default());
     let soft = Budget {

@@ -12,7 +12,7 @@ use crate::limit::{Metric, Window};
 use crate::project::{Broken, Plan, ProjectRules, Rate};
 use crate::rate::Rates;
 use crate::registry::Registry;
-use crate::rules::{Access, AppliesTo, ModelSet, Owner, Policy, Reader, Rule, UsageRule};
+use crate::rules::{AccessRule, AppliesTo, Faults, Owner, Policy, Rule, UsageRule};
 use crate::source::{OrgSource, PolicySource, PolicyStatus, ProjectSource};
 
 /// What can't be understood.
@@ -77,7 +77,8 @@ struct Ordered {
 
 impl Compiler<'_> {
     fn policies(&mut self, sources: &[PolicySource], owner: Owner) -> Ordered {
-        let mut sources: Vec<_> = sources.iter().collect();
+        let active = |source: &&PolicySource| source.status == PolicyStatus::Active;
+        let mut sources: Vec<_> = sources.iter().filter(active).collect();
         sources.sort_by_key(|source| {
             (
                 std::cmp::Reverse(source.priority),
@@ -87,34 +88,22 @@ impl Compiler<'_> {
         });
         let mut ordered = Ordered::default();
         for source in sources {
-            let is_active = source.status == PolicyStatus::Active;
             let parsed = Policy::parse(source, owner).map(Arc::new);
-            let policy = parsed.or_else(|faults| self.before(source, faults, is_active));
-            match policy {
-                Ok(policy) if is_active => {
+            match parsed.or_else(|faults| self.before(source, faults)) {
+                Ok(policy) => {
                     self.policies.insert(policy.id, Arc::clone(&policy));
                     ordered.policies.push(policy);
                 }
-                Err(broken) if is_active && ordered.broken.is_none() => {
-                    ordered.broken = Some(broken);
-                }
-                Ok(_) | Err(_) => {}
+                Err(broken) => ordered.broken = ordered.broken.or(Some(broken)),
             }
         }
         ordered
     }
 
     /// What was in force of a policy that can't be understood any more.
-    fn before(
-        &mut self,
-        source: &PolicySource,
-        faults: Vec<Fault>,
-        is_active: bool,
-    ) -> Result<Arc<Policy>, Broken> {
+    fn before(&mut self, source: &PolicySource, faults: Faults) -> Result<Arc<Policy>, Broken> {
         let fault = faults.first().map(ToString::to_string).unwrap_or_default();
-        if is_active {
-            self.note(Some(source.id), faults);
-        }
+        self.note(Some(source.id), faults);
         let before = self.before.policies.get(&source.id).map(Arc::clone);
         before.ok_or_else(|| Broken {
             policy: Some((source.id, source.name.as_str().into())),
@@ -122,7 +111,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn note(&mut self, policy_id: Option<PolicyId>, faults: Vec<Fault>) {
+    fn note(&mut self, policy_id: Option<PolicyId>, faults: Faults) {
         if !faults.is_empty() {
             self.faults.push(PolicyFaults {
                 policy_id,
@@ -134,8 +123,8 @@ impl Compiler<'_> {
 
     fn project(&mut self, project: &ProjectSource, own: &Ordered) -> ProjectRules {
         let of_project = self.policies(&project.policies, Owner::Project);
-        let mut faults = Vec::new();
-        let models = allowed_models(project, &mut faults);
+        let mut faults = Faults::new();
+        let models = AccessRule::of_project(&project.settings, &mut faults);
         let registry = Registry::new(
             &self.org.settings,
             &project.mcp_servers,
@@ -144,7 +133,7 @@ impl Compiler<'_> {
         );
         let quotas = UsageRule::quotas(&project.quotas, &mut faults);
         let subscription = self.org.subscription.as_ref();
-        let plan = subscription.map(|it| UsageRule::plan(&it.limits, &mut faults));
+        let plan = subscription.map(|it| UsageRule::subscription(&it.limits, &mut faults));
         let settings_fault = faults.first().map(ToString::to_string);
         self.note(None, faults);
 
@@ -262,12 +251,6 @@ fn people(org: &OrgSource, projects: &[Arc<ProjectSource>]) -> People {
             .map(|project| (project.id, project.slug.as_str().into()))
             .collect(),
     }
-}
-
-fn allowed_models(project: &ProjectSource, faults: &mut Vec<Fault>) -> Option<Access> {
-    let mut reader = Reader::new("$.settings", &project.settings, faults);
-    let models = ModelSet::read(&mut reader, "allowed_models")?;
-    (!matches!(models, ModelSet::All)).then(|| Access::of_models(models))
 }
 
 fn plan_state(status: &str) -> Plan {

@@ -1,10 +1,10 @@
-//! What was settled before this process began.
+//! What counts without having been held: what was settled before this process began, and what is known of only later.
 
 use domain::{ApiKeyId, OrgId, ProjectId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::book::Amounts;
+use crate::book::{Amounts, Used};
 use crate::budget::Holder;
 use crate::limit::Window;
 
@@ -27,6 +27,42 @@ pub struct Settled {
     pub index: i32,
     /// What was used.
     pub amounts: Amounts,
+}
+
+/// What was used at a moment, without anything held for it: whether it counts was known only later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LateUsage {
+    /// Whose key it was.
+    pub org_id: OrgId,
+    /// The key's project.
+    pub project_id: ProjectId,
+    /// The key; none of what belongs to a project alone.
+    pub key_id: Option<ApiKeyId>,
+    /// Who made the key.
+    pub user_id: Option<UserId>,
+    /// The model that answered.
+    pub model: String,
+    /// When it was used.
+    pub at: Timestamp,
+    /// What was used.
+    pub amounts: Amounts,
+}
+
+impl LateUsage {
+    pub(super) fn used(&self) -> Used<'_> {
+        Used {
+            holder: Holder {
+                org_id: self.org_id,
+                project_id: self.project_id,
+                user_id: self.user_id,
+                key_id: self.key_id.unwrap_or(nobodys_key(self.project_id)),
+            },
+            model: &self.model,
+            at: self.at,
+            amounts: self.amounts,
+            learn_from: None,
+        }
+    }
 }
 
 /// That something which was settled cost more or less than was known.

@@ -1,4 +1,6 @@
-//! Decisions as tables: an organization with everything, and what becomes of requests.
+//! The engine as a whole: reloads, faults, and many requests at once. What it decides is in the golden tables.
+
+mod golden;
 
 mod items;
 
@@ -6,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::{ApiKeyId, McpServerId, OrgId, Picodollars, PriceBook, UserId};
+use domain::{ApiKeyId, Endpoint, McpServerId, OrgId, Picodollars, PriceBook, UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -98,7 +100,7 @@ fn with_request<R>(more: &Value, run: impl FnOnce(&Request<'_>) -> R) -> R {
     let mut body = json!({"model": "claude-opus-5", "max_tokens": 500});
     let fields = more.as_object().unwrap().clone();
     body.as_object_mut().unwrap().extend(fields);
-    testing::with_request(&body, |request| {
+    testing::with_request(Endpoint::Messages, &body.to_string(), |request| {
         run(&Request {
             body_bytes: 300,
             ..request
@@ -130,101 +132,6 @@ fn used(tokens: u64, cost: u64) -> Spend<'static> {
     }
 }
 
-/// The whole of an explanation, as text.
-fn explain(engine: &Engine, caller: &Caller, more: &Value) -> String {
-    let prices = &PriceBook::embedded().unwrap();
-    let explained = with_request(more, |request| {
-        engine.explain(caller, request, prices, now()).unwrap()
-    });
-    let mut text = String::new();
-    for step in &explained.steps {
-        writeln!(text, "  {}: {}", step.rule, step.outcome).unwrap();
-    }
-    match explained.decided {
-        Ok(notes) => {
-            writeln!(text, "  -> admitted").unwrap();
-            for note in &notes.warnings {
-                writeln!(text, "     warning: {}", note.message).unwrap();
-            }
-            for note in &notes.logged {
-                writeln!(text, "     log: {}", note.message).unwrap();
-            }
-            if notes.left != crate::notes::Left::default() {
-                writeln!(text, "     left: {:?}", notes.left).unwrap();
-            }
-        }
-        Err(denial) => {
-            writeln!(text, "  -> {}: {}", denial.reason.as_str(), denial.message).unwrap();
-            if let Some(exhausted) = &denial.exhausted {
-                writeln!(text, "     {exhausted:?}").unwrap();
-            }
-        }
-    }
-    text
-}
-
-/// An organization with every kind of rule.
-fn furnished() -> Engine {
-    let mut usage = policy(
-        1,
-        "usage",
-        json!({"max_cost_per_day_usd": "1.50", "max_tokens_per_month": 100_000}),
-    );
-    usage.priority = 200;
-    let mut of_viewers = policy(2, "access", json!({"allowed_endpoints": ["models"]}));
-    of_viewers.applies_to = json!({"roles": ["viewer"]});
-    let mut draft = policy(3, "access", json!({"allowed_models": []}));
-    draft.status = PolicyStatus::Draft;
-    let mut of_haiku = policy(4, "compliance", json!({"required_metadata": ["user_id"]}));
-    of_haiku.applies_to = json!({"models": ["haiku"]});
-    let mut org = org(vec![of_viewers, draft, of_haiku, usage]);
-    org.subscription = Some(SubscriptionSource {
-        status: "past_due".to_owned(),
-        limits: json!({"max_tokens_per_month": 1_000_000, "max_users": 5}),
-    });
-    org.settings = json!({"require_mcp_approval": true});
-    let mut project = project(vec![
-        policy(5, "access", json!({"max_tokens": 4_096, "action": "warn"})),
-        policy(6, "access", json!({"blocked_mcp_tools": ["delete_*"]})),
-        policy(
-            7,
-            "usage",
-            json!({"max_output_tokens_per_hour": 400, "action": "soft_limit", "per": "key"}),
-        ),
-        policy(
-            8,
-            "custom",
-            json!({"expression": "user.role != 'owner' && request.max_tokens > 10000", "message": "ask an owner"}),
-        ),
-        policy(
-            9,
-            "usage",
-            json!({"max_requests_per_day": 1, "action": "warn", "warn_at_percent": 50}),
-        ),
-    ]);
-    project.settings = json!({"allowed_models": ["opus", "haiku", "claude-unheard-of-1"]});
-    project.quotas = json!({"max_tokens_per_day": null, "max_cost_per_day_usd": 5, "max_requests_per_minute": 100});
-    project.mcp_servers = vec![
-        server(
-            1,
-            "git",
-            "approved",
-            json!({"allowed_roles": ["admin", "developer"], "rate_limit_per_minute": 2}),
-        ),
-        server(2, "jira", "pending", json!({})),
-        server(
-            3,
-            "old",
-            "deprecated",
-            json!({"requires_approval_per_use": true}),
-        ),
-    ];
-    let engine = engine();
-    let faults = engine.replace(&org, &[Arc::new(project)]);
-    assert_eq!(faults, []);
-    engine
-}
-
 fn server(number: u128, name: &str, status: &str, policy: Value) -> ServerSource {
     ServerSource {
         id: McpServerId(Uuid::from_u128(number)),
@@ -236,68 +143,6 @@ fn server(number: u128, name: &str, status: &str, policy: Value) -> ServerSource
             enabled: false,
         }],
     }
-}
-
-#[test]
-fn decisions_and_their_reasons() {
-    let engine = furnished();
-    let servers = |name: &str| json!({"mcp_servers": [{"type": "url", "name": name, "url": "u"}]});
-    let mut text = String::new();
-    for (user, more) in [
-        (OWNER, json!({})),
-        (MEMBER, json!({"max_tokens": 20_000})),
-        (OWNER, json!({"max_tokens": 20_000})),
-        (OWNER, json!({"model": "claude-sonnet-5"})),
-        (OWNER, json!({"model": "claude-haiku-4-5"})),
-        (
-            OWNER,
-            json!({"model": "claude-haiku-4-5", "metadata": {"user_id": "u"}}),
-        ),
-        (OWNER, json!({"model": "claude-unheard-of-1"})),
-        (MEMBER, servers("git")),
-        (UserId(Uuid::nil()), servers("git")),
-        (OWNER, servers("jira")),
-        (OWNER, servers("old")),
-        (OWNER, servers("new")),
-        (OWNER, json!({"tools": [{"name": "mcp__git__force_push"}]})),
-        (
-            OWNER,
-            json!({"tools": [{"name": "mcp__git__delete_branch"}]}),
-        ),
-        (OWNER, json!({"tools": [{"name": "mcp__new__look"}]})),
-    ] {
-        let who = if user == OWNER {
-            "owner"
-        } else if user == MEMBER {
-            "member"
-        } else {
-            "nobody"
-        };
-        writeln!(
-            text,
-            "{who} {more}\n{}",
-            explain(&engine, &caller(user), &more)
-        )
-        .unwrap();
-    }
-    // 1.45 dollars later.
-    let admitted = admit(&engine, &caller(OWNER), &json!({})).unwrap();
-    engine.settle(admitted, &used(1_000, 1_495_000_000_000));
-    writeln!(
-        text,
-        "after 1.495 dollars\n{}",
-        explain(&engine, &caller(OWNER), &json!({}))
-    )
-    .unwrap();
-    let mut test = caller(OWNER);
-    test.test = true;
-    writeln!(
-        text,
-        "with a key for tests\n{}",
-        explain(&engine, &test, &json!({}))
-    )
-    .unwrap();
-    insta::assert_snapshot!(text);
 }
 
 #[test]

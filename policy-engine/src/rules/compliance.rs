@@ -1,199 +1,151 @@
-//! What requests have to say, and what they must not.
+//! What a request's body must have, must not have, and must not say.
 
-use std::collections::BTreeMap;
-
-use regex::{RegexSet, RegexSetBuilder};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::reader::{Faults, Reader, text, whole};
-use super::texts::Search;
-use super::{Action, Context, Objection, action};
-use crate::denial::Reason;
-use crate::facts::Request;
+use super::reader::{Item, Reader};
+use super::texts::{Found, Patterns};
+use super::{Action, Context, Faults, Objection, Shown, json};
 
-const DEFAULT_SCAN_BYTES: u64 = 1 << 20;
-const MOST_SCAN_BYTES: u64 = 32 << 20;
-const MOST_PATTERNS: usize = 100;
-/// Of one compiled pattern, and of all of them at the most so many times that.
-const COMPILED_BYTES: usize = 1 << 20;
-
-/// A compliance policy.
-#[derive(Debug)]
-pub(crate) struct Compliance {
-    pub(super) action: Action,
+/// What a compliance policy says.
+#[derive(Debug, Clone)]
+pub(crate) struct ComplianceRule {
+    pub(crate) action: Action,
     required_metadata: Vec<String>,
-    forbidden_fields: Vec<Vec<String>>,
-    /// `None` in it: those that ask for none.
-    inference_geo: Option<Vec<Option<String>>>,
+    forbidden_fields: Vec<FieldPath>,
+    geo: Option<Vec<Geo>>,
     patterns: Option<Patterns>,
 }
 
-#[derive(Debug)]
-struct Patterns {
-    names: Vec<String>,
-    set: RegexSet,
-    most_bytes: usize,
+/// A field of the body, and the way from there through objects.
+#[derive(Debug, Clone)]
+struct FieldPath {
+    text: String,
+    field: String,
+    members: Vec<String>,
 }
 
-impl Compliance {
+/// None is a request that asks for no place.
+type Geo = Option<String>;
+
+impl ComplianceRule {
+    /// From `rules`. One with faults isn't meant to be used.
     pub(crate) fn parse(value: &Value, faults: &mut Faults) -> Self {
-        let mut reader = Reader::new("$.rules", value, faults);
-        let r = &mut reader;
-        let owned = |value| text(value).map(str::to_owned);
-        let compliance = Self {
-            action: action(r),
-            required_metadata: r.list("required_metadata", owned).unwrap_or_default(),
-            forbidden_fields: r.list("forbidden_fields", path).unwrap_or_default(),
-            inference_geo: r.list("inference_geo", |value| {
-                (!value.is_null()).then(|| owned(value)).transpose()
-            }),
-            patterns: patterns(r),
+        let mut reader = Reader::new(&Item::new("$.rules", value), faults);
+        let names = |item: &Item<'_>, faults: &mut Faults| {
+            item.list(faults, |item, faults| item.text(faults).map(str::to_owned))
+        };
+        let paths = |item: &Item<'_>, faults: &mut Faults| item.list(faults, FieldPath::read);
+        let geo = |item: &Item<'_>, faults: &mut Faults| item.list(faults, read_geo);
+        let rule = Self {
+            action: reader.optional("action", Action::read).unwrap_or_default(),
+            required_metadata: reader
+                .optional("required_metadata", names)
+                .unwrap_or_default(),
+            forbidden_fields: reader
+                .optional("forbidden_fields", paths)
+                .unwrap_or_default(),
+            geo: reader.optional("inference_geo", geo),
+            patterns: Patterns::read(&mut reader),
         };
         reader.finish();
-        compliance
+        rule
     }
 
+    /// The first thing that is missing or too much.
     pub(crate) fn check(&self, ctx: &Context<'_>) -> Option<Objection> {
-        let request = ctx.request;
-        if request.fields.is_empty() {
-            return None;
-        }
-        let refused = self
-            .check_metadata(request)
-            .or_else(|| self.check_fields(request))
-            .or_else(|| self.check_geo(request))
-            .or_else(|| self.check_texts(request));
-        refused.map(|message| Objection::new(Reason::PolicyDenied, message))
+        self.check_metadata(ctx)
+            .or_else(|| self.check_fields(ctx))
+            .or_else(|| self.check_geo(ctx))
+            .or_else(|| self.check_patterns(ctx))
     }
 
-    fn check_metadata(&self, request: &Request<'_>) -> Option<String> {
-        if self.required_metadata.is_empty() {
+    fn check_metadata(&self, ctx: &Context<'_>) -> Option<Objection> {
+        if self.required_metadata.is_empty() || !ctx.asks_for_an_answer() {
             return None;
         }
-        let metadata = metadata(request);
-        let is_there = |name: &String| {
-            let value = metadata.get(name.as_str());
-            value.is_some_and(|value| !matches!(value, Value::Null) && *value != "")
+        let metadata = ctx.request.field("metadata").unwrap_or("{}");
+        let members = json::members(metadata).unwrap_or_default();
+        let has = |name: &String| {
+            let member = members.iter().rev().find(|(key, _)| key == name);
+            member.is_some_and(|(_, value)| !matches!(*value, "null" | "\"\""))
         };
-        let missing = self.required_metadata.iter().find(|name| !is_there(name))?;
-        Some(format!("metadata.{missing} is required"))
+        let missing = self.required_metadata.iter().find(|name| !has(name))?;
+        Some(Objection::denied(format!("metadata.{missing} is required")))
     }
 
-    fn check_fields(&self, request: &Request<'_>) -> Option<String> {
-        let is_there = |path: &&Vec<String>| {
-            let (first, rest) = path.split_first()?;
-            has(request.field(first)?, rest).then_some(())
-        };
-        let found = self
-            .forbidden_fields
-            .iter()
-            .find(|path| is_there(path).is_some())?;
-        Some(format!("the field {} is not allowed", found.join(".")))
+    fn check_fields(&self, ctx: &Context<'_>) -> Option<Objection> {
+        let mut paths = self.forbidden_fields.iter();
+        let path = paths.find(|path| path.is_in(ctx))?;
+        let message = format!("the field {} is forbidden", path.text);
+        Some(Objection::denied(message))
     }
 
-    fn check_geo(&self, request: &Request<'_>) -> Option<String> {
-        let allowed = self.inference_geo.as_ref()?;
-        let asked = request.text("inference_geo");
-        if request.field("inference_geo").is_some() == asked.is_some()
-            && allowed.iter().any(|geo| geo.as_deref() == asked.as_deref())
-        {
+    fn check_geo(&self, ctx: &Context<'_>) -> Option<Objection> {
+        let allowed = self.geo.as_ref()?;
+        let json = ctx.request.field("inference_geo");
+        if json.is_none() && !ctx.asks_for_an_answer() {
             return None;
         }
-        let allowed: Vec<_> = allowed.iter().flatten().map(String::as_str).collect();
-        Some(format!(
-            "inference_geo must be one of {}",
-            allowed.join(", ")
-        ))
+        let geo = match json.map(json::text) {
+            Some(None) => return Some(Objection::denied("inference_geo must be a string")),
+            Some(geo) => geo,
+            None => None,
+        };
+        let fits = |allowed: &Geo| allowed.as_deref() == geo.as_deref();
+        if allowed.iter().any(fits) {
+            return None;
+        }
+        Some(Objection::denied(match &geo {
+            Some(geo) => format!("inference_geo {} is not among those allowed", Shown(geo)),
+            None => "inference_geo is required".to_owned(),
+        }))
     }
 
-    fn check_texts(&self, request: &Request<'_>) -> Option<String> {
+    fn check_patterns(&self, ctx: &Context<'_>) -> Option<Objection> {
         let patterns = self.patterns.as_ref()?;
-        let mut search = Search::new(&patterns.set, patterns.most_bytes);
-        for field in ["system", "messages"] {
-            let Some(json) = request.field(field) else {
-                continue;
-            };
-            match search.through(json) {
-                Ok(None) => {}
-                Ok(Some(found)) => {
-                    let name = patterns.names.get(found).map_or("", String::as_str);
-                    return Some(format!("a text matches the blocked pattern {name}"));
-                }
-                Err(_) => return Some(format!("`{field}` can't be searched for blocked patterns")),
-            }
+        let fields = ["system", "messages"].map(|name| ctx.request.field(name));
+        let texts = fields.into_iter().flatten();
+        Some(Objection::denied(match patterns.find(texts)? {
+            Found::Pattern(name) => format!("a text of the request matches the pattern {name}"),
+            Found::Unreadable => "the texts of the request can't be searched".to_owned(),
+        }))
+    }
+}
+
+impl FieldPath {
+    fn read(item: &Item<'_>, faults: &mut Faults) -> Option<Self> {
+        let text = item.text(faults)?;
+        let mut names = text.split('.').map(str::to_owned);
+        let field = names.next()?;
+        let members: Vec<_> = names.collect();
+        if field.is_empty() || members.iter().any(String::is_empty) {
+            return item.fault(faults, "must be names with a point between them");
         }
-        None
-    }
-}
-
-/// `metadata`, as far as it can be read.
-pub(super) fn metadata(request: &Request<'_>) -> BTreeMap<String, Value> {
-    let json = request.field("metadata").unwrap_or("{}");
-    serde_json::from_str(json).unwrap_or_default()
-}
-
-/// Whether something stands at a path through objects; `null` is nothing.
-fn has(json: &str, path: &[String]) -> bool {
-    let Some((name, rest)) = path.split_first() else {
-        return json != "null";
-    };
-    let object: Result<BTreeMap<String, &RawValue>, _> = serde_json::from_str(json);
-    object.is_ok_and(|object| object.get(name).is_some_and(|value| has(value.get(), rest)))
-}
-
-fn path(value: &Value) -> Result<Vec<String>, String> {
-    let parts: Vec<String> = text(value)?.split('.').map(str::to_owned).collect();
-    if parts.iter().any(String::is_empty) {
-        return Err("must be the name of a field, or names with points between".to_owned());
-    }
-    Ok(parts)
-}
-
-fn patterns(reader: &mut Reader<'_>) -> Option<Patterns> {
-    let most_bytes = reader.optional("max_scan_bytes", whole(1..=MOST_SCAN_BYTES));
-    let listed = reader.objects("blocked_patterns", pattern)?;
-    if listed.len() > MOST_PATTERNS {
-        reader.fault(
-            ".blocked_patterns",
-            format!("must have {MOST_PATTERNS} entries at the most"),
-        );
-        return None;
-    }
-    let (names, texts): (Vec<_>, Vec<_>) = listed.into_iter().unzip();
-    let most = COMPILED_BYTES * texts.len().max(1);
-    match RegexSetBuilder::new(&texts).size_limit(most).build() {
-        Ok(set) => Some(Patterns {
-            names,
-            set,
-            most_bytes: usize::try_from(most_bytes.unwrap_or(DEFAULT_SCAN_BYTES))
-                .unwrap_or(usize::MAX),
-        }),
-        Err(error) => {
-            reader.fault(".blocked_patterns", error.to_string());
-            None
-        }
-    }
-}
-
-/// Its name is what callers are told.
-fn pattern(mut reader: Reader<'_>) -> Option<(String, String)> {
-    let name = reader.required("name", |value| text(value).map(str::to_owned));
-    let pattern = reader.required("pattern", |value| {
-        let text = text(value)?;
-        let compiled = regex::RegexBuilder::new(text)
-            .size_limit(COMPILED_BYTES)
-            .build();
-        compiled.map(|_| text.to_owned()).map_err(|error| {
-            // The parser draws where it is, over several lines.
-            let error = error.to_string();
-            let why = error.lines().last().unwrap_or_default();
-            format!(
-                "is no regular expression: {}",
-                why.trim_start_matches("error: ")
-            )
+        Some(Self {
+            text: text.to_owned(),
+            field,
+            members,
         })
-    });
-    reader.finish();
-    Some((name?, pattern?))
+    }
+
+    fn is_in(&self, ctx: &Context<'_>) -> bool {
+        let field = ctx.request.field(&self.field);
+        let mut members = self.members.iter();
+        let value =
+            field.and_then(|json| members.try_fold(json, |json, name| json::member(json, name)));
+        value.is_some()
+    }
 }
+
+fn read_geo(item: &Item<'_>, faults: &mut Faults) -> Option<Geo> {
+    if item.value.is_null() {
+        return Some(None);
+    }
+    match item.value.as_str().filter(|geo| !geo.is_empty()) {
+        Some(geo) => Some(Some(geo.to_owned())),
+        None => item.fault(faults, "must be the name of a place, or null"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

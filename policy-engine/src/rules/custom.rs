@@ -1,92 +1,98 @@
-//! Expressions in CEL.
+//! Expressions in CEL that say whether an action is taken.
+//!
+//! What the work of one can come to is bounded: by its length, by how deeply it is nested, by what its macros hold, and by how much
+//! of a request it can look at. One that fails, for whatever reason, takes its action.
 
-mod bounds;
+mod compile;
+mod inspect;
 mod variables;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock};
 
-use cel::Program;
+use cel::{Env, Program, Value as CelValue};
 use serde_json::Value;
 
-use super::reader::{Faults, Reader, text};
-use super::{Action, Context, Objection, action};
-use crate::denial::Reason;
+use self::variables::Variable;
+use super::reader::{Item, Reader};
+use super::{Action, Context, Faults, Objection};
 
-/// A custom policy.
-pub(crate) struct Custom {
-    pub(super) action: Action,
-    program: Program,
-    /// Which variables it looks at.
-    variables: Vec<&'static str>,
+/// The longest message, in bytes.
+const MOST_MESSAGE_BYTES: usize = 1_000;
+
+/// The standard functions, shared by all expressions.
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// What a custom policy says.
+#[derive(Debug, Clone)]
+pub(crate) struct CustomRule {
+    pub(crate) action: Action,
+    /// None only of a rule with faults, which isn't meant to be used.
+    expression: Option<Arc<Expression>>,
     message: String,
 }
 
-impl std::fmt::Debug for Custom {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Custom")
-            .field("action", &self.action)
-            .field("message", &self.message)
-            .finish_non_exhaustive()
-    }
+/// An expression, and which variables it looks at.
+#[derive(Debug)]
+struct Expression {
+    program: Program,
+    variables: Vec<&'static Variable>,
 }
 
-const MOST_MESSAGE_BYTES: usize = 500;
-
-impl Custom {
-    pub(crate) fn parse(value: &Value, faults: &mut Faults) -> Option<Self> {
-        let mut reader = Reader::new("$.rules", value, faults);
-        let action = action(&mut reader);
-        let message = reader.optional("message", |value| {
-            let text = text(value)?;
-            if text.len() > MOST_MESSAGE_BYTES {
-                return Err(format!("must have {MOST_MESSAGE_BYTES} bytes at the most"));
-            }
-            Ok(text.to_owned())
+impl CustomRule {
+    /// From `rules`. One with faults isn't meant to be used.
+    pub(crate) fn parse(value: &Value, faults: &mut Faults) -> Self {
+        let mut reader = Reader::new(&Item::new("$.rules", value), faults);
+        let action = reader.optional("action", Action::read);
+        let expression = reader.required("expression", read_expression);
+        let message = reader.optional("message", |item, faults| match item.text(faults)? {
+            long if long.len() > MOST_MESSAGE_BYTES => item.fault(
+                faults,
+                format!("must have no more than {MOST_MESSAGE_BYTES} bytes"),
+            ),
+            message => Some(message),
         });
-        let program = reader.required("expression", |value| compile(text(value)?));
         reader.finish();
-        let (program, variables) = program?;
-        Some(Self {
-            action,
-            program,
-            variables,
-            message: message.unwrap_or_else(|| "it is not allowed".to_owned()),
-        })
-    }
-
-    pub(crate) fn check(&self, ctx: &Context<'_>) -> Option<Objection> {
-        let context = variables::context(ctx, &self.variables);
-        // Nothing of it is known to panic; a request shall not be lost to it if something does.
-        let value = catch_unwind(AssertUnwindSafe(|| self.program.execute(&context)));
-        if matches!(value, Ok(Ok(cel::Value::Bool(false)))) {
-            return None;
+        Self {
+            action: action.unwrap_or_default(),
+            expression: expression.map(Arc::new),
+            message: message
+                .unwrap_or("a custom rule refuses the request")
+                .to_owned(),
         }
-        Some(Objection::new(Reason::PolicyDenied, self.message.clone()))
+    }
+
+    /// Objects unless the expression is false.
+    pub(crate) fn check(&self, ctx: &Context<'_>) -> Option<Objection> {
+        let passes = self.expression.as_ref().is_some_and(|it| it.is_false(ctx));
+        (!passes).then(|| Objection::denied(self.message.as_str()))
     }
 }
 
-/// The parser, and whatever drops what it made, call themselves for each part of an expression within another.
-const STACK_BYTES: usize = 64 << 20;
-
-/// On a thread of its own: an expression that is too deep must not end the process.
-fn compile(text: &str) -> Result<(Program, Vec<&'static str>), String> {
-    const NOT_CEL: &str = "is no expression in CEL";
-    bounds::check_text(text)?;
-    let text = text.to_owned();
-    let parsing = std::thread::Builder::new()
-        .name("expression".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(move || {
-            let program = Program::compile(&text).map_err(|error| {
-                let why = error.to_string().replace('\n', "; ");
-                format!("{NOT_CEL}: {why}")
-            })?;
-            bounds::check(program.expression())?;
-            let used = variables::used(program.expression())?;
-            Ok((program, used))
-        });
-    let parsed = parsing
-        .map_err(|_| "can't be parsed now".to_owned())?
-        .join();
-    parsed.unwrap_or_else(|_| Err(NOT_CEL.to_owned()))
+impl Expression {
+    /// A panic of the interpreter is a failure as any other.
+    fn is_false(&self, ctx: &Context<'_>) -> bool {
+        let evaluate = || {
+            let mut context = cel::Context::with_env(Arc::clone(&ENV));
+            variables::set(&mut context, &self.variables, ctx).ok()?;
+            self.program.execute(&context).ok()
+        };
+        let value = catch_unwind(AssertUnwindSafe(evaluate));
+        matches!(value, Ok(Some(CelValue::Bool(false))))
+    }
 }
+
+fn read_expression(item: &Item<'_>, faults: &mut Faults) -> Option<Expression> {
+    match compile::compile(item.text(faults)?) {
+        Ok(expression) => Some(expression),
+        Err(messages) => {
+            for message in messages {
+                item.fault::<()>(faults, message);
+            }
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

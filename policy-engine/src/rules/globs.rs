@@ -1,38 +1,123 @@
-//! Sets of globs.
+//! Sets of globs over names: `*`, `?`, `[ab]`, `{a,b}`. A `/` is a character as any other.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-/// Globs of which one has to match.
+use super::Faults;
+use super::reader::Item;
+
+/// The longest glob, in bytes.
+const MOST_BYTES: usize = 256;
+
+/// Names that one of some globs covers.
 #[derive(Debug, Clone)]
 pub(crate) struct Globs {
+    everything: bool,
     set: GlobSet,
 }
 
-/// Longer ones would take too much memory.
-const LONGEST: usize = 256;
-
 impl Globs {
-    pub(crate) fn matches(&self, text: &str) -> bool {
-        self.set.is_match(text)
+    /// From a list of strings; those that hold no wildcard cover themselves.
+    pub(crate) fn read(item: &Item<'_>, faults: &mut Faults) -> Option<Self> {
+        let globs = item.list(faults, read_glob)?;
+        Self::of(item, &globs, faults)
     }
 
-    /// From globs that have been checked, each for itself.
-    pub(crate) fn new(globs: Vec<globset::Glob>) -> Self {
+    /// Of globs that are fine one by one.
+    pub(crate) fn of(item: &Item<'_>, globs: &[String], faults: &mut Faults) -> Option<Self> {
         let mut builder = GlobSetBuilder::new();
-        for glob in globs {
+        for glob in globs.iter().filter_map(|glob| compile(glob).ok()) {
             builder.add(glob);
         }
-        // What is good one by one may be too large together: then nothing matches, which a check by the caller prevents.
-        let set = builder.build().unwrap_or_else(|_| GlobSet::empty());
-        Self { set }
+        let Ok(set) = builder.build() else {
+            return item.fault(faults, "is too much for one set of globs");
+        };
+        let everything = globs
+            .iter()
+            .any(|glob| glob.trim_start_matches('*').is_empty());
+        Some(Self { everything, set })
+    }
+
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        self.everything || self.set.is_match(name)
+    }
+
+    /// Whether there is nothing it covers.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    /// Whether there is nothing it wouldn't cover.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.everything
     }
 }
 
-/// Reads one glob; upper and lower case are one.
-pub(crate) fn glob(text: &str) -> Result<globset::Glob, String> {
-    if text.is_empty() || text.len() > LONGEST {
-        return Err(format!("must have 1 to {LONGEST} characters"));
+/// A glob that can be compiled.
+pub(crate) fn read_glob(item: &Item<'_>, faults: &mut Faults) -> Option<String> {
+    let glob = item.text(faults)?;
+    if glob.len() > MOST_BYTES {
+        return item.fault(faults, format!("must have no more than {MOST_BYTES} bytes"));
     }
-    let glob = GlobBuilder::new(text).case_insensitive(true).build();
-    glob.map_err(|error| format!("is no glob: {}", error.kind()))
+    match compile(glob) {
+        Ok(_) => Some(glob.to_owned()),
+        Err(error) => item.fault(faults, format!("is no glob: {}", error.kind())),
+    }
+}
+
+fn compile(glob: &str) -> Result<globset::Glob, globset::Error> {
+    GlobBuilder::new(glob).literal_separator(false).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn globs(list: &Value) -> (Option<Globs>, Faults) {
+        let mut faults = Faults::new();
+        let globs = Globs::read(&Item::new("$.list", list), &mut faults);
+        (globs, faults)
+    }
+
+    #[test]
+    fn globs_cover_whole_names() {
+        for (list, name, expected) in [
+            (json!(["delete_*"]), "delete_file", true),
+            (json!(["delete_*"]), "undelete_file", false),
+            (json!(["github/*"]), "github/a/b", true),
+            (json!(["*"]), "", true),
+            (json!(["a?c"]), "a/c", true),
+            (json!(["x", "{a,b}[0-9]"]), "b7", true),
+            (json!(["*.md"]), "a/.md", true),
+            (json!(["exact"]), "Exact", false),
+            (json!([]), "exact", false),
+        ] {
+            let covers = globs(&list).0.unwrap().covers(name);
+            assert_eq!(covers, expected, "{list} {name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_glob_is_a_fault() {
+        for (list, expected) in [
+            (
+                json!(["ok", "[a"]),
+                "$.list[1]: is no glob: unclosed character class; missing ']'",
+            ),
+            (
+                json!(["{a"]),
+                "$.list[0]: is no glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
+            ),
+            (
+                json!(["x".repeat(257)]),
+                "$.list[0]: must have no more than 256 bytes",
+            ),
+            (json!("*"), "$.list: must be a list"),
+        ] {
+            let faults = globs(&list).1;
+            assert_eq!(faults.len(), 1, "{list}");
+            assert_eq!(faults[0].to_string(), expected);
+        }
+    }
 }

@@ -1,134 +1,203 @@
-//! Models as policies name them.
+//! Which models an entry of a policy means.
+//!
+//! Names have no case. A name covers itself and its dated ids and aliases, a dated id or an alias itself alone, a single word its
+//! family, a glob what it matches with or without the date.
 
 use domain::model::undated;
-use serde_json::Value;
+use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
 
-use super::globs::{Globs, glob};
-use super::reader::{Reader, text};
+use super::Faults;
+use super::globs::{Globs, read_glob};
+use super::reader::Item;
 
-/// A set of models.
+/// Models named by a list.
 #[derive(Debug, Clone)]
-pub(crate) enum ModelSet {
-    /// `all` or `*`.
-    All,
-    /// What one of the entries covers.
-    Some(Vec<Entry>),
-}
-
-/// One entry.
-#[derive(Debug, Clone)]
-pub(crate) enum Entry {
-    /// A name, lower-case. Without a date it covers its dated ids.
-    Name(String),
-    /// A word between dashes.
-    Family(String),
-    /// A glob.
-    Glob(Globs),
+pub(crate) struct ModelSet {
+    everything: bool,
+    names: FxHashSet<Box<str>>,
+    dated: FxHashSet<Box<str>>,
+    words: Vec<Box<str>>,
+    globs: Option<Globs>,
 }
 
 impl ModelSet {
-    /// The list in a field, if there is one.
-    pub(crate) fn read(reader: &mut Reader<'_>, field: &'static str) -> Option<Self> {
-        let entries = reader.list(field, entry)?;
-        let entries: Option<Vec<_>> = entries.into_iter().collect();
-        Some(entries.map_or(Self::All, Self::Some))
+    pub(crate) fn read(item: &Item<'_>, faults: &mut Faults) -> Option<Self> {
+        let entries = item.list(faults, |item, faults| {
+            let entry = item.text(faults)?.to_lowercase();
+            let fine = !is_glob(&entry) || read_glob(item, faults).is_some();
+            fine.then_some(entry)
+        })?;
+        let (globs, names): (Vec<_>, Vec<_>) = entries.into_iter().partition(|e| is_glob(e));
+        let mut set = Self {
+            everything: globs.iter().any(|glob| glob == "*"),
+            names: FxHashSet::default(),
+            dated: FxHashSet::default(),
+            words: Vec::new(),
+            globs: None,
+        };
+        if !globs.is_empty() {
+            set.globs = Some(Globs::of(item, &globs, faults)?);
+        }
+        names.into_iter().for_each(|name| set.add(name));
+        Some(set)
     }
 
-    /// Whether a model is in it.
+    fn add(&mut self, name: String) {
+        if name == "all" {
+            self.everything = true;
+        } else if undated(&name) != name {
+            self.dated.insert(name.into());
+        } else if name.contains('-') {
+            self.names.insert(name.into());
+        } else {
+            self.words.push(name.into());
+        }
+    }
+
+    /// Whether there is no model it wouldn't cover.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.everything
+    }
+
     pub(crate) fn covers(&self, model: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Some(entries) => entries.iter().any(|entry| entry.covers(model)),
+        if self.everything {
+            return true;
         }
+        let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
+        if model.bytes().all(plain) {
+            return self.covers_lower_case(model);
+        }
+        let mut lower: SmallVec<[u8; 128]> = SmallVec::new();
+        for character in model.chars().flat_map(char::to_lowercase) {
+            lower.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        str::from_utf8(&lower).is_ok_and(|lower| self.covers_lower_case(lower))
+    }
+
+    fn covers_lower_case(&self, model: &str) -> bool {
+        let name = undated(model);
+        let glob = |globs: &Globs| globs.covers(model) || globs.covers(name);
+        self.names.contains(model)
+            || self.names.contains(name)
+            || self.dated.contains(model)
+            || self.words.iter().any(|word| has_word(model, word))
+            || self.globs.as_ref().is_some_and(glob)
     }
 }
 
-/// `None` covers everything.
-fn entry(value: &Value) -> Result<Option<Entry>, String> {
-    let text = text(value)?.to_ascii_lowercase();
-    if text == "all" || text == "*" {
-        return Ok(None);
-    }
-    let glob = glob(&text)?;
-    Ok(Some(if text.contains(['*', '?', '[', '{']) {
-        Entry::Glob(Globs::new(vec![glob]))
-    } else if text.contains('-') {
-        Entry::Name(text)
-    } else {
-        Entry::Family(text)
-    }))
+fn is_glob(entry: &str) -> bool {
+    entry.contains(['*', '?', '[', '{'])
 }
 
-impl Entry {
-    fn covers(&self, model: &str) -> bool {
-        match self {
-            Self::Name(name) => {
-                name.eq_ignore_ascii_case(model) || name.eq_ignore_ascii_case(undated(model))
-            }
-            // A name without dashes is a family of its own.
-            Self::Family(word) => model.split('-').any(|part| part.eq_ignore_ascii_case(word)),
-            Self::Glob(globs) => globs.matches(model) || globs.matches(undated(model)),
-        }
-    }
+/// `claude-opus-4-5` is of the words `claude`, `opus`, `4` and `5`.
+fn has_word(model: &str, word: &str) -> bool {
+    let between = |character: char| !character.is_alphanumeric();
+    model == word || model.split(between).any(|part| part == word)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     use super::*;
 
+    fn set(list: &Value) -> ModelSet {
+        let mut faults = Faults::new();
+        let set = ModelSet::read(&Item::new("$.models", list), &mut faults);
+        assert_eq!(faults, [], "{list}");
+        set.unwrap()
+    }
+
     #[test]
-    fn entries_cover_what_the_documentation_says() {
-        for (entry, covered, not_covered) in [
-            (
-                "claude-sonnet-4-5",
-                &[
-                    "claude-sonnet-4-5",
-                    "claude-sonnet-4-5-20250929",
-                    "Claude-Sonnet-4-5-latest",
-                ][..],
-                &[
-                    "claude-sonnet-4",
-                    "claude-sonnet-4-5-fast",
-                    "claude-sonnet-5",
-                    "",
-                ][..],
-            ),
+    fn an_entry_covers_what_it_names() {
+        for (entry, model, expected) in [
+            ("claude-sonnet-4-5", "claude-sonnet-4-5", true),
+            ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929", true),
+            ("claude-sonnet-4-5", "claude-sonnet-4-5-latest", true),
+            ("claude-sonnet-4-5", "claude-sonnet-4-50", false),
+            ("claude-sonnet-4", "claude-sonnet-4-5", false),
+            ("claude-sonnet-4-5", "claude-sonnet-4-5-fast", false),
+            ("claude-opus-4", "claude-opus-4-0", true),
             (
                 "claude-sonnet-4-5-20250929",
-                &["claude-sonnet-4-5-20250929"],
-                &["claude-sonnet-4-5", "claude-sonnet-4-5-20260101"],
+                "claude-sonnet-4-5-20250929",
+                true,
             ),
+            ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5", false),
             (
-                "opus",
-                &["claude-opus-4-1", "claude-3-opus-20240229", "claude-OPUS-5"],
-                &["claude-opusculum-1", "claude-sonnet-5"],
+                "claude-sonnet-4-5-20250929",
+                "claude-sonnet-4-5-20251001",
+                false,
             ),
-            (
-                "claude-{opus,sonnet}-4*",
-                &["claude-opus-4", "claude-sonnet-4-5-20250929"],
-                &["claude-opus-5", "claude-haiku-4-5"],
-            ),
-            (
-                "*-5",
-                &["claude-opus-5", "claude-opus-5-20260101"],
-                &["claude-opus-4"],
-            ),
-            ("all", &["x", ""], &[]),
-            ("*", &["x"], &[]),
+            ("claude-opus-4-0", "claude-opus-4", false),
+            ("opus", "claude-opus-4-5", true),
+            ("opus", "claude-3-opus-20240229", true),
+            ("opus", "claude-opusculum-1", false),
+            ("opus", "opus", true),
+            ("opus", "anthropic.claude-opus@1", true),
+            ("claude", "claude-haiku-4-5", true),
+            ("claude-*", "claude-haiku-4-5", true),
+            ("claude-*", "gpt-claude-4", false),
+            ("*-4-5", "claude-sonnet-4-5-20250929", true),
+            ("*-4-5", "claude-sonnet-4-5", true),
+            ("claude-{opus,sonnet}-4*", "claude-sonnet-4-5", true),
+            ("claude-{opus,sonnet}-4*", "claude-haiku-4-5", false),
+            ("claude-?pus-[45]", "claude-opus-5", true),
+            ("Claude-Opus-4", "claude-opus-4", true),
+            ("claude-opus-4", "CLAUDE-Opus-4-20250514", true),
+            ("OPUS", "claude-Opus-4", true),
+            ("CLAUDE-*", "Claude-x", true),
+            ("straße", "claude-STRASSE", false),
+            ("é", "claude-É-1", true),
+            ("all", "anything", true),
+            ("*", "", true),
+            ("opus", "", false),
         ] {
-            let object = json!({"models": [entry]});
-            let mut faults = Vec::new();
-            let mut reader = Reader::new("$", &object, &mut faults);
-            let set = ModelSet::read(&mut reader, "models").unwrap();
-            assert!(faults.is_empty(), "{faults:?}");
-            for model in covered {
-                assert!(set.covers(model), "{entry} covers {model}");
-            }
-            for model in not_covered {
-                assert!(!set.covers(model), "{entry} doesn't cover {model}");
-            }
+            let covers = set(&json!([entry])).covers(model);
+            assert_eq!(covers, expected, "{entry} {model}");
+        }
+    }
+
+    #[test]
+    fn a_list_covers_what_any_of_its_entries_does() {
+        let set_of_two = set(&json!(["haiku", "claude-opus-4"]));
+        assert!(set_of_two.covers("claude-haiku-4-5"));
+        assert!(set_of_two.covers("claude-opus-4"));
+        assert!(!set_of_two.covers("claude-sonnet-4"));
+        assert!(!set(&json!([])).covers("claude-opus-4"));
+    }
+
+    #[test]
+    fn a_list_of_something_else_is_a_fault() {
+        for (list, path) in [
+            (json!("opus"), "$.models"),
+            (json!(["opus", 4]), "$.models[1]"),
+            (json!([""]), "$.models[0]"),
+            (json!(["claude-[", "haiku"]), "$.models[0]"),
+        ] {
+            let mut faults = Faults::new();
+            ModelSet::read(&Item::new("$.models", &list), &mut faults);
+            assert_eq!(faults.len(), 1, "{list}");
+            assert_eq!(faults[0].path, path);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_entry_covers_itself_in_any_case(entry in "[a-z0-9.@-]{1,24}", model: String) {
+            let set = set(&json!([entry]));
+            prop_assert!(set.covers(&entry));
+            prop_assert!(set.covers(&entry.to_uppercase()));
+            set.covers(&model);
+        }
+
+        #[test]
+        fn no_list_is_too_strange(entries in prop::collection::vec(any::<String>(), 0..4), model: String) {
+            let list = json!(entries);
+            let set = ModelSet::read(&Item::new("$", &list), &mut Faults::new());
+            set.map(|set| set.covers(&model));
         }
     }
 }

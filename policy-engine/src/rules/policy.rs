@@ -1,20 +1,28 @@
-//! One policy, understood.
+//! A row of `policies`, understood.
 
 use std::sync::Arc;
 
 use domain::PolicyId;
 
-use super::access::Access;
+use super::access::AccessRule;
 use super::applies_to::AppliesTo;
-use super::compliance::Compliance;
-use super::custom::Custom;
+use super::compliance::ComplianceRule;
+use super::custom::CustomRule;
 use super::usage::UsageRule;
-use super::{Action, Context, Faults, Objection, Owner};
+use super::{Action, Context, Faults, Objection};
+use crate::budget::Whose as _;
 use crate::fault::Fault;
 use crate::source::PolicySource;
 
-/// What a row of `policies` means.
-#[derive(Debug)]
+/// Whose a policy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Organization,
+    Project,
+}
+
+/// A policy without a fault.
+#[derive(Debug, Clone)]
 pub(crate) struct Policy {
     pub(crate) id: PolicyId,
     pub(crate) name: Arc<str>,
@@ -22,40 +30,20 @@ pub(crate) struct Policy {
     pub(crate) rule: Rule,
 }
 
-/// By its type.
-#[derive(Debug)]
+/// What it says, by its type.
+#[derive(Debug, Clone)]
 pub(crate) enum Rule {
     Usage(UsageRule),
-    Access(Box<Access>),
-    Compliance(Box<Compliance>),
-    Custom(Box<Custom>),
+    Access(Box<AccessRule>),
+    Compliance(Box<ComplianceRule>),
+    Custom(CustomRule),
 }
 
 impl Policy {
-    /// Reads a policy.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub(crate) fn parse(source: &PolicySource, owner: Owner) -> Result<Self, Vec<Fault>> {
+    /// A policy, or everything that is wrong with it.
+    pub(crate) fn parse(source: &PolicySource, owner: Owner) -> Result<Self, Faults> {
         let mut faults = Faults::new();
-        let rules = &source.rules;
-        if rules.is_null() {
-            faults.push(Fault::new("$.rules", "must be an object"));
-        }
-        let rule = match source.kind.as_str() {
-            "usage" => Some(Rule::Usage(UsageRule::parse(rules, owner, &mut faults))),
-            "access" => Some(Rule::Access(Box::new(Access::parse(rules, &mut faults)))),
-            "compliance" => {
-                let compliance = Compliance::parse(rules, &mut faults);
-                Some(Rule::Compliance(Box::new(compliance)))
-            }
-            "custom" => Custom::parse(rules, &mut faults).map(|it| Rule::Custom(Box::new(it))),
-            _ => {
-                let message = "must be usage, access, compliance or custom";
-                faults.push(Fault::new("$.type", message));
-                None
-            }
-        };
+        let rule = Rule::parse(source, owner, &mut faults);
         let applies_to = AppliesTo::parse(&source.applies_to, &mut faults);
         match rule {
             Some(rule) if faults.is_empty() => Ok(Self {
@@ -68,20 +56,39 @@ impl Policy {
         }
     }
 
-    /// What it has against a request, and what is to be done about it. Usage policies have budgets instead.
-    pub(crate) fn check(&self, ctx: &Context<'_>) -> Option<(Action, Objection)> {
-        let (action, objection) = match &self.rule {
-            Rule::Usage(_) => return None,
-            Rule::Access(access) => (access.action, access.check(ctx)?),
-            Rule::Compliance(compliance) => (compliance.action, compliance.check(ctx)?),
-            Rule::Custom(custom) => (custom.action, custom.check(ctx)?),
-        };
-        Some((action, objection))
-    }
-
     /// Whether it is about a request.
     pub(crate) fn concerns(&self, ctx: &Context<'_>) -> bool {
-        self.applies_to.covers(ctx.request.model)
-            && self.applies_to.concerns(&ctx.holder, ctx.people)
+        let model = ctx.request.model;
+        self.applies_to.counts(&ctx.holder, ctx.people, model)
     }
 }
+
+impl Rule {
+    fn parse(source: &PolicySource, owner: Owner, faults: &mut Faults) -> Option<Self> {
+        let rules = &source.rules;
+        Some(match source.kind.as_str() {
+            "usage" => Self::Usage(UsageRule::parse(rules, owner, faults)),
+            "access" => Self::Access(Box::new(AccessRule::parse(rules, faults))),
+            "compliance" => Self::Compliance(Box::new(ComplianceRule::parse(rules, faults))),
+            "custom" => Self::Custom(CustomRule::parse(rules, faults)),
+            _ => {
+                let message = "must be usage, access, compliance or custom";
+                faults.push(Fault::new("$.type", message));
+                return None;
+            }
+        })
+    }
+
+    /// What it has against a request, and what becomes of that. Usage is a matter of counters, and not decided here.
+    pub(crate) fn check(&self, ctx: &Context<'_>) -> Option<(Action, Objection)> {
+        match self {
+            Self::Usage(_) => None,
+            Self::Access(rule) => rule.check(ctx).map(|it| (rule.action, it)),
+            Self::Compliance(rule) => rule.check(ctx).map(|it| (rule.action, it)),
+            Self::Custom(rule) => rule.check(ctx).map(|it| (rule.action, it)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,212 +1,182 @@
-//! The MCP servers and tools that a request may use.
+//! Which tools and MCP servers a request names.
+//!
+//! A client's MCP tools are told by their names, `mcp__<server>__<tool>`; of a plugin's, `plugin_<plugin>_<server>` is the server.
+//! The API's own are entries of `mcp_servers` and of `tools` with the type `mcp_toolset`: they enable tools by name, or all that the
+//! server has, whose names the request doesn't know. Nothing is parsed before a rule asks, and then once.
+
+mod wire;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
 
-use serde::Deserialize;
+use rustc_hash::FxHashSet;
 
-use super::Objection;
-use crate::denial::Reason;
-use crate::facts::Request;
+use self::wire::{ServerEntry, ToolEntry};
+use super::json::Bounded;
+use super::{Context, Objection};
 
-/// Requests with more are refused where somebody has to look at each.
-const MOST: usize = 10_000;
+/// The most entries that are looked at.
+pub(crate) const MOST_TOOLS: usize = 10_000;
 
-/// What a request may use.
+/// What a request names.
+#[derive(Debug, Default)]
+pub(crate) struct Tools<'a> {
+    /// `tools[].name`.
+    pub(crate) names: Vec<Cow<'a, str>>,
+    /// `tools[].model`, which advisors have.
+    pub(crate) models: Vec<Cow<'a, str>>,
+    /// Servers, whether or not a tool of theirs is enabled; perhaps repeated.
+    pub(crate) servers: Vec<McpServer<'a>>,
+    /// What is enabled.
+    pub(crate) enabled: Vec<McpTool<'a>>,
+}
+
+/// An MCP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct McpUse<'a> {
-    pub(crate) server: Cow<'a, str>,
-    /// None: all that the server has.
-    pub(crate) tool: Option<Cow<'a, str>>,
-    /// Whether the API connects to the server; else the caller does.
-    pub(crate) by_api: bool,
+pub(crate) struct McpServer<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) reached: Reached,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Tool<'a> {
-    #[serde(borrow, default)]
-    pub(super) name: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pub(super) model: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    mcp_server_name: Option<Cow<'a, str>>,
-    #[serde(default)]
-    default_config: Option<Config>,
-    #[serde(borrow, default)]
-    configs: Option<BTreeMap<Cow<'a, str>, Config>>,
+/// Who connects to an MCP server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    ByApi,
+    ByClient,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
-struct Config {
-    #[serde(default)]
-    enabled: Option<bool>,
+/// A tool of an MCP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct McpTool<'a> {
+    pub(crate) server: McpServer<'a>,
+    /// Its bare name; none for all that the server has.
+    pub(crate) name: Option<Cow<'a, str>>,
 }
 
-#[derive(Deserialize)]
-struct Server<'a> {
-    #[serde(borrow, default)]
-    name: Cow<'a, str>,
-    #[serde(borrow, default)]
-    tool_configuration: Option<ToolConfiguration<'a>>,
+/// Why a request's tools aren't known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    TooMany,
+    Malformed,
 }
 
-#[derive(Deserialize)]
-struct ToolConfiguration<'a> {
-    #[serde(default)]
-    enabled: Option<bool>,
-    #[serde(borrow, default)]
-    allowed_tools: Option<Vec<Cow<'a, str>>>,
+/// Tools that are parsed when somebody asks.
+#[derive(Debug, Default)]
+pub(crate) struct LazyTools<'a>(OnceCell<Result<Tools<'a>, Unreadable>>);
+
+impl<'a> Context<'a> {
+    /// The request's tools. Where they can't be known, that is what a rule about them objects to.
+    pub(crate) fn tools(&self) -> Result<&Tools<'a>, Objection> {
+        let request = self.request;
+        let parse = || Tools::of(request.field("tools"), request.field("mcp_servers"));
+        let message = match self.tools.0.get_or_init(parse) {
+            Ok(tools) => return Ok(tools),
+            Err(Unreadable::TooMany) => {
+                format!("the request names more than {MOST_TOOLS} tools or MCP servers")
+            }
+            Err(Unreadable::Malformed) => "the tools of the request can't be read".to_owned(),
+        };
+        Err(Objection::denied(message))
+    }
+
+    /// Whether `tools` may have a word in a name, a type, or the name of a member: most requests are seen to have it nowhere
+    /// without being parsed.
+    pub(crate) fn tools_may_say(&self, word: &str) -> bool {
+        let may_say = |json: &str| json.contains(word) || json.contains("\\u");
+        self.request.field("tools").is_some_and(may_say)
+    }
 }
 
-/// The entries of a list in the body; none if there is no such list.
-pub(super) fn entries<'a, T: Deserialize<'a>>(
-    request: &Request<'a>,
-    field: &str,
-) -> Result<Vec<T>, Objection> {
-    let Some(json) = request.field(field) else {
+impl<'a> Tools<'a> {
+    /// From the fields `tools` and `mcp_servers`.
+    pub(crate) fn of(tools: Option<&'a str>, servers: Option<&'a str>) -> Result<Self, Unreadable> {
+        let tool_entries: Vec<ToolEntry<'a>> = entries(tools)?;
+        let server_entries: Vec<ServerEntry<'a>> = entries(servers)?;
+        let mut found = Self::default();
+        let mut toolsets = FxHashSet::default();
+        for entry in tool_entries {
+            toolsets.extend(entry.toolset());
+            found.add_tool(entry)?;
+            found.check_bound()?;
+        }
+        for entry in server_entries {
+            let has_toolset = toolsets.contains(&entry.name());
+            let server = McpServer {
+                name: entry.name(),
+                reached: Reached::ByApi,
+            };
+            found.add_server(server, entry.enabled(has_toolset)?);
+            found.check_bound()?;
+        }
+        Ok(found)
+    }
+
+    fn add_tool(&mut self, entry: ToolEntry<'a>) -> Result<(), Unreadable> {
+        if let Some(name) = entry.toolset() {
+            let reached = Reached::ByApi;
+            self.add_server(McpServer { name, reached }, entry.enabled()?);
+        }
+        if let Some(name) = entry.name {
+            if let Some((server, tool)) = split_client_tool(&name.0) {
+                let server = McpServer {
+                    name: server,
+                    reached: Reached::ByClient,
+                };
+                self.add_server(server, vec![Some(tool)]);
+            }
+            self.names.push(name.0);
+        }
+        self.models.extend(entry.model.map(|model| model.0));
+        Ok(())
+    }
+
+    fn add_server(&mut self, server: McpServer<'a>, tools: Vec<Option<Cow<'a, str>>>) {
+        let of_server = |name| McpTool {
+            server: server.clone(),
+            name,
+        };
+        self.enabled.extend(tools.into_iter().map(of_server));
+        self.servers.push(server);
+    }
+
+    fn check_bound(&self) -> Result<(), Unreadable> {
+        let most = self.enabled.len().max(self.servers.len());
+        if most > MOST_TOOLS {
+            return Err(Unreadable::TooMany);
+        }
+        Ok(())
+    }
+}
+
+fn entries<'a, T: serde::Deserialize<'a>>(json: Option<&'a str>) -> Result<Vec<T>, Unreadable> {
+    let Some(json) = json else {
         return Ok(Vec::new());
     };
-    let unreadable = |_| {
-        let message = format!("`{field}` can't be read as what the API takes there");
-        Objection::new(Reason::PolicyDenied, message)
-    };
-    let entries: Vec<T> = serde_json::from_str(json).map_err(unreadable)?;
-    if entries.len() > MOST {
-        let message = format!("`{field}` has more than {MOST} entries");
-        return Err(Objection::new(Reason::PolicyDenied, message));
+    let list: Bounded<T, MOST_TOOLS> =
+        serde_json::from_str(json).map_err(|_| Unreadable::Malformed)?;
+    if list.more {
+        return Err(Unreadable::TooMany);
     }
-    Ok(entries)
+    Ok(list.entries)
 }
 
-/// All that a request may use of MCP servers.
-pub(crate) fn mcp_uses<'a>(request: &Request<'a>) -> Result<Vec<McpUse<'a>>, Objection> {
-    let (mut uses, mut in_toolsets) = (Vec::new(), Vec::new());
-    for tool in entries::<Tool<'_>>(request, "tools")? {
-        if tool.kind.as_deref() == Some("mcp_toolset") {
-            in_toolsets.extend(tool.mcp_server_name.clone());
-            of_toolset(tool, &mut uses);
-        } else if let Some((server, tool)) = tool.name.as_deref().and_then(client_tool) {
-            uses.push(McpUse {
-                server: server.into(),
-                tool: Some(tool.into()),
-                by_api: false,
-            });
+/// Server and bare name of `mcp__<server>__<tool>`.
+fn split_client_tool<'a>(name: &Cow<'a, str>) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
+    match name {
+        Cow::Borrowed(name) => {
+            let (server, tool) = split(name)?;
+            Some((Cow::Borrowed(server), Cow::Borrowed(tool)))
         }
-    }
-    for server in entries::<Server<'_>>(request, "mcp_servers")? {
-        if !in_toolsets.contains(&server.name) {
-            of_server(server, &mut uses);
-        }
-    }
-    Ok(uses)
-}
-
-/// Server and tool of a client's tool `mcp__<server>__<tool>`.
-fn client_tool(name: &str) -> Option<(String, String)> {
-    let (server, tool) = name.strip_prefix("mcp__")?.split_once("__")?;
-    Some((server.to_owned(), tool.to_owned()))
-}
-
-fn of_toolset<'a>(tool: Tool<'a>, uses: &mut Vec<McpUse<'a>>) {
-    let server = tool.mcp_server_name.unwrap_or_default();
-    let by_default = tool.default_config.unwrap_or_default().enabled != Some(false);
-    if by_default {
-        uses.push(all_of(server.clone()));
-    }
-    for (name, config) in tool.configs.unwrap_or_default() {
-        if config.enabled.unwrap_or(by_default) {
-            uses.push(McpUse {
-                server: server.clone(),
-                tool: Some(name),
-                by_api: true,
-            });
+        Cow::Owned(name) => {
+            let (server, tool) = split(name)?;
+            Some((Cow::Owned(server.to_owned()), Cow::Owned(tool.to_owned())))
         }
     }
 }
 
-fn of_server<'a>(server: Server<'a>, uses: &mut Vec<McpUse<'a>>) {
-    let Some(configuration) = server.tool_configuration else {
-        return uses.push(all_of(server.name));
-    };
-    if configuration.enabled == Some(false) {
-        return;
-    }
-    match configuration.allowed_tools {
-        None => uses.push(all_of(server.name)),
-        Some(tools) => uses.extend(tools.into_iter().map(|tool| McpUse {
-            server: server.name.clone(),
-            tool: Some(tool),
-            by_api: true,
-        })),
-    }
-}
-
-fn all_of(server: Cow<'_, str>) -> McpUse<'_> {
-    McpUse {
-        server,
-        tool: None,
-        by_api: true,
-    }
+fn split(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix("mcp__")?.split_once("__")
 }
 
 #[cfg(test)]
-mod tests {
-    use domain::Endpoint;
-
-    use super::*;
-    use crate::facts::Field;
-
-    fn uses(tools: &'static str, servers: &'static str) -> Vec<String> {
-        let field = |name: &'static str, json| Field {
-            name: name.into(),
-            json,
-        };
-        let fields = [field("tools", tools), field("mcp_servers", servers)];
-        let request = Request {
-            fields: &fields,
-            ..Request::of(Endpoint::Messages)
-        };
-        let uses = mcp_uses(&request).unwrap();
-        let show =
-            |each: McpUse<'_>| format!("{}/{}", each.server, each.tool.unwrap_or("all".into()));
-        uses.into_iter().map(show).collect()
-    }
-
-    #[test]
-    fn what_may_be_used_is_found_in_both_places() {
-        assert_eq!(
-            uses(
-                r#"[{"name":"mcp__git__push"},{"name":"Bash"},{"type":"web_search_20250305","name":"web_search"}]"#,
-                "null"
-            ),
-            ["git/push"]
-        );
-        assert_eq!(
-            uses("null", r#"[{"type":"url","name":"a","url":"u"}]"#),
-            ["a/all"]
-        );
-        assert_eq!(
-            uses(
-                "null",
-                r#"[{"name":"a","tool_configuration":{"allowed_tools":["x","y"]}},{"name":"b","tool_configuration":{"enabled":false}}]"#
-            ),
-            ["a/x", "a/y"]
-        );
-        assert_eq!(
-            uses(
-                r#"[{"type":"mcp_toolset","mcp_server_name":"a","default_config":{"enabled":false},"configs":{"x":{"enabled":true},"y":{}}}]"#,
-                r#"[{"name":"a"},{"name":"b"}]"#
-            ),
-            ["a/x", "b/all"]
-        );
-        assert_eq!(
-            uses(
-                r#"[{"type":"mcp_toolset","mcp_server_name":"a","configs":{"x":{"enabled":false}}}]"#,
-                "null"
-            ),
-            ["a/all"]
-        );
-    }
-}
+mod tests;

@@ -55,7 +55,7 @@ impl Bench {
             },
         };
         let (database, clock) = (self.connecting(), clock::system());
-        let started = Ingest::start(&options, &database, &clock, &Arc::default());
+        let started = Ingest::start(&options, &database, &clock, &Arc::default(), None);
         let (ingest, mut lanes) = started.unwrap();
         (ingest, lanes.remove(0))
     }
@@ -71,6 +71,7 @@ impl Bench {
             database: self.connecting(),
             spooled: ingest.spooled(),
             engine: Arc::new(Engine::new(clock::system())),
+            state: Arc::default(),
             before,
             tasks: TaskTracker::new(),
         }
@@ -177,12 +178,12 @@ async fn whatever_is_stored_meanwhile_every_event_counts_once() {
     drop(slot.submit(event(1, own)));
     bench.link.restore();
     eventually("all of it is stored", || async {
-        assert_eq!(settling.read().await, expected(before));
+        assert_eq!(settling.read().await.0, expected(before));
         let now = bench.stored().await;
         (now > EVENTS.cast_signed()).then_some(())
     })
     .await;
-    assert_eq!(settling.read().await, expected(before));
+    assert_eq!(settling.read().await.0, expected(before));
     drop(lane);
     ingest.finish(testkit::PATIENCE).await.unwrap();
 }
@@ -199,7 +200,7 @@ async fn a_database_that_is_away_is_waited_for() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         bench.link.restore();
     };
-    let (settled, ()) = tokio::join!(reading, restoring);
+    let ((settled, _), ()) = tokio::join!(reading, restoring);
     assert_eq!(settled, []);
     drop(lane);
     ingest.finish(testkit::PATIENCE).await.unwrap();
@@ -235,6 +236,6 @@ async fn a_spool_that_stays_unreadable_is_left_out_in_the_end() {
         database: sql,
         ..settling
     };
-    assert_eq!(settling.read().await, []);
+    assert_eq!(settling.read().await.0, []);
     drop((ingest, lane));
 }

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::MINDWEAVE;
 use crate::stage::{gzip, json_answer, typed};
 
-const BATCHES: &str = "/v1/messages/batches";
-const RESULTS: &str = "/v1/messages/batches/msgbatch_1/results";
+pub(super) const BATCHES: &str = "/v1/messages/batches";
+pub(super) const RESULTS: &str = "/v1/messages/batches/msgbatch_1/results";
 
 fn lines(items: usize) -> Vec<String> {
     let item = |index: usize| {
@@ -36,7 +36,7 @@ fn lines(items: usize) -> Vec<String> {
 }
 
 /// Makes a batch of so many items for everybody who asks, and gives its results in another order each time.
-async fn upstream(items: usize) -> Upstream {
+pub(super) async fn upstream(items: usize) -> Upstream {
     let downloads = Arc::new(AtomicUsize::new(0));
     Upstream::start(move |received| {
         let turn = match received.uri.path() {

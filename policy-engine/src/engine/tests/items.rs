@@ -75,8 +75,7 @@ fn rules_that_could_refuse_are_told_from_those_that_warn() {
 
 #[test]
 fn an_item_is_a_request_of_messages_but_for_its_endpoint() {
-    let expression =
-        json!({"expression": "request.endpoint == 'messages' && request.max_tokens > 600"});
+    let expression = json!({"message": "no", "expression": "request.endpoint == 'messages' && request.max_tokens > 600"});
     let endpoints = json!({"denied_endpoints": ["messages"], "denied_models": ["haiku"]});
     let policies = vec![
         policy(1, "custom", expression),
@@ -90,7 +89,7 @@ fn an_item_is_a_request_of_messages_but_for_its_endpoint() {
     );
     assert_eq!(
         said,
-        "requests[1] (custom_id \"a??b??\"): it is not allowed (policy \"policy 1\")"
+        "requests[1] (custom_id \"a??b??\"): no (policy \"policy 1\")"
     );
     let said = check(&mut rules, &[(json!({"model": "claude-haiku-4-5"}), &[])]);
     assert!(said.contains("claude-haiku-4-5"), "{said}");

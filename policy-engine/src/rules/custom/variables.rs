@@ -1,220 +1,194 @@
-//! The variables that expressions may look at.
+//! What an expression can look at.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use cel::Value;
-use cel::common::ast::{Expr, IdedExpr};
+use cel::objects::Key;
 
-use super::super::compliance::metadata;
-use super::super::tools::{Tool, entries, mcp_uses};
-use super::super::{Context, hours};
-use super::bounds::parts;
-use crate::facts::Request;
+use crate::rules::hours::{minute_of_day, seconds, weekday};
+use crate::rules::{Context, json};
 
-/// Of longer lists nothing is said: an expression that looks at one takes its action.
+/// The most entries of a list or a map that an expression sees.
 const MOST_ENTRIES: usize = 1_000;
+/// The longest string that it sees, in bytes.
+const MOST_BYTES: usize = 256;
 
-/// All of them.
-const NAMES: [&str; 23] = [
-    "client.ip",
-    "key.id",
-    "organization.id",
-    "organization.slug",
-    "project.id",
-    "project.slug",
-    "request.betas",
-    "request.bytes",
-    "request.endpoint",
-    "request.inference_geo",
-    "request.max_tokens",
-    "request.mcp_servers",
-    "request.metadata",
-    "request.model",
-    "request.service_tier",
-    "request.speed",
-    "request.stream",
-    "request.tools",
-    "time.hour",
-    "time.unix",
-    "time.weekday",
-    "user.id",
-    "user.role",
+/// A field of one of the roots.
+#[derive(Debug)]
+pub(super) struct Variable {
+    root: &'static str,
+    field: &'static str,
+    /// Whether it has entries.
+    pub(super) is_large: bool,
+    value: fn(&Context<'_>) -> Result<Value, Unseen>,
+}
+
+/// Something that is too long to be looked at, or can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unseen;
+
+const fn one(
+    root: &'static str,
+    field: &'static str,
+    value: fn(&Context<'_>) -> Result<Value, Unseen>,
+) -> Variable {
+    Variable {
+        root,
+        field,
+        is_large: false,
+        value,
+    }
+}
+
+const fn many(field: &'static str, value: fn(&Context<'_>) -> Result<Value, Unseen>) -> Variable {
+    Variable {
+        root: "request",
+        field,
+        is_large: true,
+        value,
+    }
+}
+
+static VARIABLES: &[Variable] = &[
+    one("request", "model", |ctx| text(ctx.request.model)),
+    one("request", "endpoint", |ctx| {
+        text(ctx.request.endpoint.label())
+    }),
+    one("request", "max_tokens", |ctx| {
+        Ok(int(ctx.request.max_tokens))
+    }),
+    one("request", "stream", |ctx| {
+        Ok(Value::Bool(ctx.request.stream))
+    }),
+    one("request", "bytes", |ctx| Ok(int(ctx.request.body_bytes))),
+    many("betas", |ctx| list(ctx.request.betas.iter().copied())),
+    many("tools", |ctx| {
+        let tools = ctx.tools().map_err(|_| Unseen)?;
+        list(tools.names.iter().map(AsRef::as_ref))
+    }),
+    many("mcp_servers", |ctx| {
+        let tools = ctx.tools().map_err(|_| Unseen)?;
+        list(tools.servers.iter().map(|server| server.name.as_ref()))
+    }),
+    many("metadata", metadata),
+    one("request", "inference_geo", |ctx| {
+        field(ctx, "inference_geo")
+    }),
+    one("request", "service_tier", |ctx| field(ctx, "service_tier")),
+    one("request", "speed", |ctx| field(ctx, "speed")),
+    one("key", "id", |ctx| text(&ctx.caller.key_id.to_string())),
+    one("user", "id", |ctx| {
+        text(
+            &ctx.caller
+                .user_id
+                .map(|id| id.to_string())
+                .unwrap_or_default(),
+        )
+    }),
+    one("user", "role", |ctx| {
+        text(ctx.role().map(crate::Role::as_str).unwrap_or_default())
+    }),
+    one("project", "id", |ctx| {
+        text(&ctx.caller.project_id.to_string())
+    }),
+    one("project", "slug", |ctx| text(ctx.project_slug())),
+    one("organization", "id", |ctx| {
+        text(&ctx.caller.org_id.to_string())
+    }),
+    one("organization", "slug", |ctx| text(ctx.org_slug)),
+    one("client", "ip", |ctx| {
+        text(&ctx.caller.address.to_canonical().to_string())
+    }),
+    one("time", "hour", |ctx| {
+        Ok(Value::Int(i64::from(minute_of_day(ctx.now) / 60)))
+    }),
+    one("time", "weekday", |ctx| {
+        Ok(Value::Int(i64::from(weekday(ctx.now)) + 1))
+    }),
+    one("time", "unix", |ctx| Ok(Value::Int(seconds(ctx.now)))),
 ];
 
-/// The variables that an expression looks at.
-pub(super) fn used(expression: &IdedExpr) -> Result<Vec<&'static str>, String> {
-    let mut names = Names::default();
-    names.collect(expression, &[]);
-    if names.unknown.is_empty() {
-        return Ok(names.known.into_iter().collect());
-    }
-    let unknown: Vec<_> = names.unknown.into_iter().collect();
-    Err(format!(
-        "has no variable {}: there are {}",
-        unknown.join(", "),
-        NAMES.join(", ")
-    ))
+pub(super) fn is_root(name: &str) -> bool {
+    VARIABLES.iter().any(|variable| variable.root == name)
 }
 
-#[derive(Default)]
-struct Names {
-    known: BTreeSet<&'static str>,
-    unknown: BTreeSet<String>,
+pub(super) fn find(root: &str, field: &str) -> Option<&'static Variable> {
+    let mut variables = VARIABLES.iter();
+    variables.find(|variable| variable.root == root && variable.field == field)
 }
 
-impl Names {
-    /// `local` names are those of macros around it.
-    fn collect(&mut self, expression: &IdedExpr, local: &[&str]) {
-        match &expression.expr {
-            Expr::Ident(name) if !is_local(name, local) => {
-                self.unknown.insert(name.clone());
-            }
-            Expr::Select(select) => {
-                if let Expr::Ident(object) = &select.operand.expr
-                    && !is_local(object, local)
-                {
-                    self.add(format!("{object}.{}", select.field));
-                } else {
-                    self.collect(&select.operand, local);
-                }
-            }
-            Expr::Comprehension(it) => {
-                let mut local = local.to_vec();
-                local.extend([it.iter_var.as_str(), it.accu_var.as_str()]);
-                local.extend(it.iter_var2.as_deref());
-                for part in parts(expression) {
-                    self.collect(part, &local);
-                }
-            }
-            Expr::Unspecified
-            | Expr::Ident(_)
-            | Expr::Literal(_)
-            | Expr::Call(_)
-            | Expr::List(_)
-            | Expr::Map(_)
-            | Expr::Struct(_) => {
-                for part in parts(expression) {
-                    self.collect(part, local);
-                }
-            }
-        }
-    }
+/// The names of all variables' roots, for a fault.
+pub(super) fn roots() -> String {
+    let mut roots: Vec<_> = VARIABLES.iter().map(|variable| variable.root).collect();
+    roots.dedup();
+    roots.join(", ")
+}
 
-    fn add(&mut self, name: String) {
-        match NAMES.iter().find(|known| **known == name) {
-            Some(known) => {
-                self.known.insert(known);
-            }
-            None => {
-                self.unknown.insert(name);
-            }
-        }
+/// The names of a root's fields, for a fault.
+pub(super) fn fields(root: &str) -> String {
+    let fields = VARIABLES.iter().filter(|variable| variable.root == root);
+    let names: Vec<_> = fields.map(|variable| variable.field).collect();
+    names.join(", ")
+}
+
+/// Puts some variables, and nothing else, where an expression finds them.
+pub(super) fn set(
+    context: &mut cel::Context<'_, '_>,
+    variables: &[&'static Variable],
+    ctx: &Context<'_>,
+) -> Result<(), Unseen> {
+    let mut roots: HashMap<&str, HashMap<Key, Value>> = HashMap::new();
+    for variable in variables {
+        let fields = roots.entry(variable.root).or_default();
+        fields.insert(Key::from(variable.field), (variable.value)(ctx)?);
+    }
+    #[expect(clippy::iter_over_hash_type, reason = "each has a name of its own")]
+    for (root, fields) in roots {
+        context.add_variable_from_value(root, fields);
+    }
+    Ok(())
+}
+
+fn text(text: &str) -> Result<Value, Unseen> {
+    if text.len() > MOST_BYTES {
+        return Err(Unseen);
+    }
+    Ok(Value::from(text))
+}
+
+fn int(number: u64) -> Value {
+    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn list<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Result<Value, Unseen> {
+    if names.len() > MOST_ENTRIES {
+        return Err(Unseen);
+    }
+    let names: Result<Vec<_>, _> = names.map(text).collect();
+    Ok(Value::from(names?))
+}
+
+/// A string of the body; an empty one if there is none, and nothing that an expression can look at if it is no string.
+fn field(ctx: &Context<'_>, name: &str) -> Result<Value, Unseen> {
+    match ctx.request.field(name) {
+        Some(json) => text(&json::text(json).ok_or(Unseen)?),
+        None => text(""),
     }
 }
 
-fn is_local(name: &str, local: &[&str]) -> bool {
-    local.contains(&name)
-}
-
-/// The variables with their values.
-pub(super) fn context(ctx: &Context<'_>, names: &[&'static str]) -> cel::Context<'static, 'static> {
-    let mut objects: BTreeMap<&str, HashMap<String, Value>> = BTreeMap::new();
-    for name in names {
-        if let Some((object, field)) = name.split_once('.') {
-            let fields = objects.entry(object).or_default();
-            fields.insert(field.to_owned(), value(ctx, name));
-        }
+/// What isn't a string is there as its JSON.
+fn metadata(ctx: &Context<'_>) -> Result<Value, Unseen> {
+    let json = ctx.request.field("metadata").unwrap_or("{}");
+    let members = json::members(json).ok_or(Unseen)?;
+    if members.len() > MOST_ENTRIES {
+        return Err(Unseen);
     }
-    let mut context = cel::Context::default();
-    for (object, fields) in objects {
-        context.add_variable_from_value(object.to_owned(), Value::from(fields));
-    }
-    context
-}
-
-fn value(ctx: &Context<'_>, name: &str) -> Value {
-    let request = ctx.request;
-    let (weekday, minute) = hours::day_and_minute(ctx.now);
-    let holder = &ctx.holder;
-    match name {
-        "client.ip" => ctx.caller.address.to_string().into(),
-        "key.id" => holder.key_id.to_string().into(),
-        "organization.id" => holder.org_id.to_string().into(),
-        "organization.slug" => ctx.org_slug.into(),
-        "project.id" => holder.project_id.to_string().into(),
-        "project.slug" => ctx.people.slug(holder.project_id).into(),
-        "request.betas" => list(request.betas.iter().map(|beta| (*beta).to_owned())),
-        "request.bytes" => int(request.body_bytes),
-        "request.endpoint" => request.endpoint.label().into(),
-        "request.max_tokens" => int(request.max_tokens),
-        "request.mcp_servers" => servers(request),
-        "request.metadata" => texts_of(request),
-        "request.model" => request.model.into(),
-        "request.stream" => request.stream.into(),
-        "request.tools" => tools(request),
-        "time.hour" => Value::Int(i64::from(minute / 60)),
-        "time.unix" => Value::Int(ctx.now.unix_micros.div_euclid(1_000_000)),
-        "time.weekday" => Value::Int(i64::from(weekday) + 1),
-        "user.id" => text(holder.user_id.map(|user| user.to_string())),
-        "user.role" => text(
-            ctx.people
-                .role(holder.user_id)
-                .map(|role| role.as_str().to_owned()),
-        ),
-        _ => {
-            let field = name.strip_prefix("request.").unwrap_or_default();
-            text(request.text(field).map(std::borrow::Cow::into_owned))
-        }
-    }
-}
-
-fn text(text: Option<String>) -> Value {
-    text.unwrap_or_default().into()
-}
-
-fn int(count: u64) -> Value {
-    Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-/// What is too long, or can't be read, is `null`, on which every comparison fails.
-fn list(texts: impl Iterator<Item = String>) -> Value {
-    let texts: Vec<Value> = texts.take(MOST_ENTRIES + 1).map(Value::from).collect();
-    if texts.len() > MOST_ENTRIES {
-        return Value::Null;
-    }
-    texts.into()
-}
-
-fn servers(request: &Request<'_>) -> Value {
-    let Ok(uses) = mcp_uses(request) else {
-        return Value::Null;
+    let member = |(name, json): (Cow<'_, str>, &str)| {
+        let value = json::text(json);
+        let value = text(value.as_deref().unwrap_or(json))?;
+        Ok((Key::from(name.as_ref()), value))
     };
-    let names: BTreeSet<String> = uses
-        .into_iter()
-        .map(|each| each.server.into_owned())
-        .collect();
-    list(names.into_iter())
-}
-
-fn tools(request: &Request<'_>) -> Value {
-    let Ok(tools) = entries::<Tool<'_>>(request, "tools") else {
-        return Value::Null;
-    };
-    list(
-        tools
-            .into_iter()
-            .filter_map(|tool| Some(tool.name?.into_owned())),
-    )
-}
-
-fn texts_of(request: &Request<'_>) -> Value {
-    let metadata = metadata(request);
-    if metadata.len() > MOST_ENTRIES {
-        return Value::Null;
-    }
-    let texts: HashMap<String, Value> = metadata
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_str()?.into())))
-        .collect();
-    texts.into()
+    let members: Result<HashMap<Key, Value>, Unseen> = members.into_iter().map(member).collect();
+    members.map(Value::from)
 }
