@@ -16,6 +16,7 @@ use serde_json::Value;
 
 /// What a crate may use of ours, as a normal dependency.
 const CRATES: &[(&str, &[&str])] = &[
+    ("admin-api", &["domain", "policy-engine"]),
     (
         "benches",
         &["domain", "ingest", "policy-engine", "proxy", "testkit"],
@@ -24,6 +25,7 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "admin-api",
             "domain",
             "ingest",
             "migrations",
@@ -43,6 +45,7 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// Libraries with a home: the crates that may use them.
 const LIBRARIES: &[(&str, &[&str])] = &[
+    ("axum", &["admin-api"]),
     ("cel", &["policy-engine"]),
     ("clap", &["gateway", "load-tests"]),
     ("globset", &["policy-engine"]),
@@ -51,8 +54,16 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("hyper-util", &["proxy", "simulator", "testkit"]),
     (
         "tokio-postgres",
-        &["gateway", "ingest", "load-tests", "migrations", "testkit"],
+        &[
+            "admin-api",
+            "gateway",
+            "ingest",
+            "load-tests",
+            "migrations",
+            "testkit",
+        ],
     ),
+    ("utoipa", &["admin-api"]),
 ];
 
 /// Crates that know no clock, no socket, no runtime.

@@ -1,0 +1,94 @@
+//! Connections to the database: a few, given out by turns.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+/// At most so many at a time; the data plane's own are beside them.
+const CONNECTIONS: u32 = 8;
+/// So long a request waits for one.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Nobody waits longer for a statement, and what was given up holds no locks.
+const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
+    SET idle_in_transaction_session_timeout = '15s'; SET timezone = 'UTC'";
+
+/// Makes connections.
+pub trait Connect: std::fmt::Debug + Send + Sync + 'static {
+    /// Makes one.
+    fn connect(&self) -> Pin<Box<dyn Future<Output = Result<Client, ConnectError>> + Send + '_>>;
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// None can be made.
+    #[error("can't connect")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It was lost.
+    #[error("the connection was lost")]
+    Lost(#[from] tokio_postgres::Error),
+    /// All are in use, or none was made in time.
+    #[error("no connection within {} s", PATIENCE.as_secs())]
+    Timeout,
+}
+
+/// The pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool(bb8::Pool<Manager>);
+
+/// A connection of the pool, until it is dropped.
+pub(crate) type Pooled = bb8::PooledConnection<'static, Manager>;
+
+#[derive(Debug)]
+pub(crate) struct Manager(Arc<dyn Connect>);
+
+/// A connection.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    /// A transaction is open: whoever left it so must not hand it on.
+    pub(crate) open: AtomicBool,
+}
+
+impl Pool {
+    pub(crate) fn new(connect: Arc<dyn Connect>) -> Self {
+        let building = bb8::Pool::builder()
+            .max_size(CONNECTIONS)
+            .connection_timeout(PATIENCE)
+            // One that was closed meanwhile is known to be.
+            .test_on_check_out(false);
+        Self(building.build_unchecked(Manager(connect)))
+    }
+
+    pub(crate) async fn get(&self) -> Result<Pooled, ConnectError> {
+        self.0.get_owned().await.map_err(|error| match error {
+            bb8::RunError::User(error) => error,
+            bb8::RunError::TimedOut => ConnectError::Timeout,
+        })
+    }
+}
+
+impl bb8::ManageConnection for Manager {
+    type Connection = Connection;
+    type Error = ConnectError;
+
+    async fn connect(&self) -> Result<Connection, ConnectError> {
+        let client = self.0.connect().await?;
+        client.batch_execute(SESSION).await?;
+        Ok(Connection {
+            client,
+            open: AtomicBool::new(false),
+        })
+    }
+
+    async fn is_valid(&self, connection: &mut Connection) -> Result<(), ConnectError> {
+        Ok(connection.client.batch_execute("").await?)
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        connection.client.is_closed() || connection.open.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,235 @@
+//! What goes wrong, in the envelope that the Claude API's errors have.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use policy_engine::Fault;
+use serde_json::{Map, Value, json};
+use tokio_postgres::error::SqlState;
+
+use crate::database::ConnectError;
+
+/// An answer that isn't what was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    /// `error.type`
+    kind: &'static str,
+    /// `error.details.error_code`
+    code: &'static str,
+    message: String,
+    /// Where in the body or the query the fault is.
+    path: Option<String>,
+    /// Where there may be several.
+    faults: Vec<Fault>,
+}
+
+pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
+
+impl ApiError {
+    fn new(status: StatusCode, kind: &'static str, code: &'static str, message: String) -> Self {
+        Self {
+            status,
+            kind,
+            code,
+            message,
+            path: None,
+            faults: Vec::new(),
+        }
+    }
+
+    /// A fault at a place of the body or the query.
+    pub(crate) fn invalid(path: impl Into<String>, message: impl std::fmt::Display) -> Self {
+        let path = path.into();
+        let message = if path.is_empty() || path == "." {
+            message.to_string()
+        } else {
+            format!("{path}: {message}")
+        };
+        Self {
+            path: Some(path),
+            ..Self::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_request_error",
+                "invalid",
+                message,
+            )
+        }
+    }
+
+    /// Several faults in rules or settings.
+    pub(crate) fn faults(faults: &[Fault]) -> Self {
+        let shown: Vec<_> = faults.iter().map(Fault::to_string).collect();
+        Self {
+            faults: faults.to_vec(),
+            ..Self::invalid("", shown.join("; "))
+        }
+    }
+
+    pub(crate) fn too_large(most: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request_too_large",
+            "body_too_large",
+            format!("the body has more than {most} bytes"),
+        )
+    }
+
+    pub(crate) fn unauthenticated(code: &'static str, message: &str) -> Self {
+        let message = message.to_owned();
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "authentication_error",
+            code,
+            message,
+        )
+    }
+
+    pub(crate) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self::new(StatusCode::FORBIDDEN, "permission_error", code, message)
+    }
+
+    /// Also for what there is, but belongs to somebody else.
+    pub(crate) fn not_found(what: &str) -> Self {
+        let message = format!("there is no such {what}");
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found_error",
+            "object_not_found",
+            message,
+        )
+    }
+
+    pub(crate) fn path_unknown() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found_error",
+            "path_unknown",
+            "there is nothing at this path; /admin/v1/openapi.json lists what there is".to_owned(),
+        )
+    }
+
+    pub(crate) fn method_unknown() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "invalid_request_error",
+            "method_not_allowed",
+            "this path has no such method".to_owned(),
+        )
+    }
+
+    pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self::new(StatusCode::CONFLICT, "conflict_error", code, message)
+    }
+
+    pub(crate) fn stale() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "conflict_error",
+            "etag_stale",
+            "it has changed since: read it again, and send the ETag that it has now in If-Match"
+                .to_owned(),
+        )
+    }
+
+    fn unavailable(message: &str) -> Self {
+        let message = message.to_owned();
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded_error",
+            "database_unavailable",
+            message,
+        )
+    }
+
+    fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "api_error",
+            "internal",
+            "something went wrong here; the log has more under this request's id".to_owned(),
+        )
+    }
+
+    /// The envelope.
+    pub(crate) fn body(&self, request_id: &str) -> Value {
+        let mut details = Map::new();
+        details.insert("error_code".to_owned(), json!(self.code));
+        if let Some(path) = &self.path {
+            details.insert("path".to_owned(), json!(path));
+        }
+        if !self.faults.is_empty() {
+            details.insert("faults".to_owned(), json!(self.faults));
+        }
+        json!({
+            "type": "error",
+            "error": {"type": self.kind, "message": self.message, "details": details},
+            "request_id": request_id,
+        })
+    }
+}
+
+/// Without a body: that has the request's id in it, which is known further out.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<ConnectError> for ApiError {
+    fn from(error: ConnectError) -> Self {
+        tracing::warn!(
+            error = domain::error_chain(&error),
+            "the admin API can't reach the database"
+        );
+        Self::unavailable("the database can't be reached; try again")
+    }
+}
+
+impl From<tokio_postgres::Error> for ApiError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(refused) = error.as_db_error() else {
+            return ConnectError::Lost(error).into();
+        };
+        let constraint = refused.constraint().unwrap_or_default();
+        let column = refused.column().unwrap_or_default();
+        match *refused.code() {
+            SqlState::UNIQUE_VIOLATION => Self::conflict("taken", taken(constraint)),
+            SqlState::FOREIGN_KEY_VIOLATION => {
+                Self::invalid("", format!("what it refers to isn't there ({constraint})"))
+            }
+            SqlState::CHECK_VIOLATION | SqlState::NOT_NULL_VIOLATION => Self::invalid(
+                column,
+                format!("the value is not allowed ({constraint}{column})"),
+            ),
+            SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE => {
+                Self::unavailable("the database took too long; try again")
+            }
+            SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
+                Self::unavailable("another change came in between; try again")
+            }
+            ref code if matches!(code.code().get(..2), Some("08" | "53" | "57")) => {
+                Self::unavailable("the database is shutting down or full; try again")
+            }
+            ref code if code.code().starts_with("22") => Self::invalid("", refused.message()),
+            _ => {
+                tracing::error!(
+                    error = domain::error_chain(&error),
+                    "a query of the admin API failed"
+                );
+                Self::internal()
+            }
+        }
+    }
+}
+
+fn taken(constraint: &str) -> String {
+    match constraint {
+        "idx_orgs_slug" => "slug: another organization has it".to_owned(),
+        "idx_projects_org_slug" => "slug: another project of the organization has it".to_owned(),
+        other => format!("there is one already ({other})"),
+    }
+}

@@ -1,0 +1,192 @@
+//! Lists: the newest first, page by page, from wherever the caller is.
+//!
+//! A page begins behind an object, not behind a number of them: what is made or archived meanwhile neither hides nor repeats anything.
+
+use serde::Serialize;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::error::{ApiError, Result};
+use crate::transaction::{Param, Transaction};
+
+const DEFAULT_LIMIT: u16 = 20;
+const MAX_LIMIT: u16 = 1_000;
+
+/// What a list is of.
+pub(crate) trait Listed: Sized {
+    /// The table, with `id` and `created_at`, by its alias `t`.
+    const FROM: &'static str;
+    /// What is selected.
+    const COLUMNS: &'static str;
+
+    fn read(row: &Row) -> Result<Self>;
+    fn id(&self) -> Uuid;
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Page<T> {
+    /// The newest first.
+    pub(crate) data: Vec<T>,
+    /// Whether there are more in the direction that was asked for.
+    pub(crate) has_more: bool,
+    /// For `before_id`.
+    pub(crate) first_id: Option<Uuid>,
+    /// For `after_id`.
+    pub(crate) last_id: Option<Uuid>,
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    pub(crate) limit: Option<u16>,
+    pub(crate) after_id: Option<Uuid>,
+    pub(crate) before_id: Option<Uuid>,
+}
+
+/// Conditions, and what stands in them.
+#[derive(Default)]
+pub(crate) struct Filter {
+    conditions: Vec<String>,
+    values: Vec<Box<dyn ToSql + Send + Sync>>,
+}
+
+impl Filter {
+    /// Adds a condition; `?` stands for the value.
+    pub(crate) fn and(&mut self, condition: &str, value: impl ToSql + Send + Sync + 'static) {
+        self.values.push(Box::new(value));
+        let place = format!("${}", self.values.len());
+        self.conditions.push(condition.replace('?', &place));
+    }
+
+    /// The same, if there is a value.
+    pub(crate) fn and_if(
+        &mut self,
+        condition: &str,
+        value: Option<impl ToSql + Send + Sync + 'static>,
+    ) {
+        if let Some(value) = value {
+            self.and(condition, value);
+        }
+    }
+
+    /// Adds a condition without a value.
+    pub(crate) fn and_is(&mut self, condition: &str) {
+        self.conditions.push(condition.to_owned());
+    }
+
+    fn sql(&self) -> String {
+        if self.conditions.is_empty() {
+            return "TRUE".to_owned();
+        }
+        self.conditions.join(" AND ")
+    }
+
+    fn values(&self) -> Vec<Param<'_>> {
+        self.values
+            .iter()
+            .map(|value| &**value as Param<'_>)
+            .collect()
+    }
+}
+
+/// Reads a page.
+pub(crate) async fn page<T: Listed>(
+    transaction: &Transaction,
+    mut filter: Filter,
+    part: Part,
+) -> Result<Page<T>> {
+    let limit = part.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(ApiError::invalid(
+            "limit",
+            format!("must be 1 to {MAX_LIMIT}"),
+        ));
+    }
+    let (name, cursor, beyond, order) = match (part.after_id, part.before_id) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid(
+                "before_id",
+                "can't be given together with after_id",
+            ));
+        }
+        (_, Some(id)) => ("before_id", Some(id), ">", "ASC"),
+        (id, None) => ("after_id", id, "<", "DESC"),
+    };
+    if let Some(id) = cursor {
+        // As far as the caller may see: of others' objects it is not told that there are any.
+        let sql = format!(
+            "SELECT t.created_at FROM {} WHERE {} AND t.id = ${}",
+            T::FROM,
+            filter.sql(),
+            filter.values.len() + 1
+        );
+        let mut values = filter.values();
+        values.push(&id);
+        if transaction.maybe(&sql, &values).await?.is_none() {
+            return Err(ApiError::invalid(
+                name,
+                "there is no such object in this list",
+            ));
+        }
+        let table = T::FROM.split_whitespace().next().unwrap_or_default();
+        filter.and(&format!("(t.created_at, t.id) {beyond} (SELECT c.created_at, c.id FROM {table} c WHERE c.id = ?)"), id);
+    }
+    let sql = format!(
+        "SELECT {} FROM {} WHERE {} ORDER BY t.created_at {order}, t.id {order} LIMIT {}",
+        T::COLUMNS,
+        T::FROM,
+        filter.sql(),
+        u32::from(limit) + 1
+    );
+    let rows = transaction.all(&sql, &filter.values()).await?;
+    let has_more = rows.len() > usize::from(limit);
+    let taken = rows.iter().take(usize::from(limit)).map(T::read);
+    let mut data = taken.collect::<Result<Vec<_>>>()?;
+    if order == "ASC" {
+        data.reverse();
+    }
+    Ok(Page {
+        has_more,
+        first_id: data.first().map(T::id),
+        last_id: data.last().map(T::id),
+        data,
+    })
+}
+
+/// One of the list.
+pub(crate) async fn find<T: Listed>(
+    transaction: &Transaction,
+    filter: Filter,
+    id: Uuid,
+) -> Result<Option<T>> {
+    one(transaction, filter, id, "").await
+}
+
+/// The same, kept as it is until the transaction ends.
+pub(crate) async fn lock<T: Listed>(
+    transaction: &Transaction,
+    filter: Filter,
+    id: Uuid,
+) -> Result<Option<T>> {
+    one(transaction, filter, id, "FOR UPDATE OF t").await
+}
+
+async fn one<T: Listed>(
+    transaction: &Transaction,
+    mut filter: Filter,
+    id: Uuid,
+    lock: &str,
+) -> Result<Option<T>> {
+    filter.and("t.id = ?", id);
+    let sql = format!(
+        "SELECT {} FROM {} WHERE {} {lock}",
+        T::COLUMNS,
+        T::FROM,
+        filter.sql()
+    );
+    let row = transaction.maybe(&sql, &filter.values()).await?;
+    row.as_ref().map(T::read).transpose()
+}

@@ -1,0 +1,39 @@
+//! What there is to manage, a file each.
+
+mod api_keys;
+mod organizations;
+mod policies;
+mod projects;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::server::Shared;
+
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(organizations::list, organizations::create))
+        .routes(routes!(
+            organizations::show,
+            organizations::update,
+            organizations::delete
+        ))
+        .routes(routes!(projects::list, projects::create))
+        .routes(routes!(projects::show, projects::update, projects::delete))
+        .routes(routes!(projects::archive))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::show, api_keys::update))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(api_keys::rotate))
+        .routes(routes!(policies::list, policies::create))
+        .routes(routes!(policies::validate))
+        .routes(routes!(policies::show, policies::update, policies::delete))
+}
+
+/// That something is gone.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct Deleted {
+    id: uuid::Uuid,
+    /// `<type>_deleted`
+    r#type: &'static str,
+}

@@ -1,0 +1,417 @@
+//! `/admin/v1/api-keys`
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::KeyKind;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::projects;
+use crate::body::{Body, given};
+use crate::caller::Caller;
+use crate::check;
+use crate::error::{ApiError, Result};
+use crate::etag::{IfMatch, Tagged, Versioned};
+use crate::listing::{self, Filter, Listed, Page, Part};
+use crate::new_key::NewKey;
+use crate::params::{Id, Params};
+use crate::role::Act;
+use crate::server::Shared;
+use crate::sql::Columns;
+use crate::transaction::Transaction;
+
+const STATUSES: &[&str] = &["active", "revoked", "expired"];
+const SCOPES: &[&str] = &["read", "write"];
+const DAY: u32 = 86_400;
+const LONGEST_GRACE: u32 = 90 * DAY;
+
+/// A key for requests to the Claude API through the gateway.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ApiKey {
+    id: Uuid,
+    /// `api_key`
+    r#type: &'static str,
+    project_id: Uuid,
+    created_by: Uuid,
+    name: String,
+    description: Option<String>,
+    /// `mw_sk_live_`, or `mw_sk_test_`: answered by the simulator, at no cost.
+    key_prefix: String,
+    /// `read`: GET. `write`: POST and DELETE.
+    scopes: Vec<String>,
+    /// Addresses and networks that it may come from; null: any.
+    allowed_ips: Option<Vec<String>>,
+    /// Seconds behind.
+    last_used_at: Option<DateTime<Utc>>,
+    /// Seconds behind.
+    usage_count: i64,
+    expires_at: Option<DateTime<Utc>>,
+    /// `active`, `revoked` or `expired`
+    status: String,
+    revoked_at: Option<DateTime<Utc>>,
+    revoked_by: Option<Uuid>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// The key itself: in the answer that makes it and never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+impl Listed for ApiKey {
+    const FROM: &'static str = "api_keys t";
+    const COLUMNS: &'static str = "t.id, t.project_id, t.created_by, t.name, t.description, t.key_prefix, t.scopes, \
+        t.allowed_ips::text[] AS allowed_ips, t.last_used_at, t.usage_count, t.expires_at, t.status, t.revoked_at, \
+        t.revoked_by, t.created_at, t.updated_at";
+
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            r#type: "api_key",
+            project_id: row.try_get("project_id")?,
+            created_by: row.try_get("created_by")?,
+            name: row.try_get("name")?,
+            description: row.try_get("description")?,
+            key_prefix: row.try_get("key_prefix")?,
+            scopes: row.try_get("scopes")?,
+            allowed_ips: row.try_get("allowed_ips")?,
+            last_used_at: row.try_get("last_used_at")?,
+            usage_count: row.try_get("usage_count")?,
+            expires_at: row.try_get("expires_at")?,
+            status: row.try_get("status")?,
+            revoked_at: row.try_get("revoked_at")?,
+            revoked_by: row.try_get("revoked_by")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+            key: None,
+        })
+    }
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+impl Versioned for ApiKey {
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+}
+
+fn visible(caller: &Caller) -> Filter {
+    let mut filter = Filter::default();
+    match caller.org_id {
+        Some(org_id) => filter.and(
+            "EXISTS (SELECT FROM projects p WHERE p.id = t.project_id AND p.deleted_at IS NULL AND p.org_id = ?)",
+            org_id,
+        ),
+        None => filter.and_is("EXISTS (SELECT FROM projects p WHERE p.id = t.project_id AND p.deleted_at IS NULL)"),
+    }
+    filter
+}
+
+async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<ApiKey> {
+    let found = listing::find(transaction, visible(caller), id).await?;
+    found.ok_or_else(|| ApiError::not_found("API key"))
+}
+
+async fn lock(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<ApiKey> {
+    let found = listing::lock(transaction, visible(caller), id).await?;
+    found.ok_or_else(|| ApiError::not_found("API key"))
+}
+
+/// Which keys.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Query {
+    /// 1 to 1,000; 20 if not given.
+    limit: Option<u16>,
+    after_id: Option<Uuid>,
+    before_id: Option<Uuid>,
+    project_id: Option<Uuid>,
+    created_by: Option<Uuid>,
+    status: Option<String>,
+}
+
+/// API keys, the newest first.
+#[utoipa::path(get, path = "/api-keys", tag = "api-keys", params(Query), responses((status = 200, body = Page<ApiKey>)))]
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Params(query): Params<Query>,
+) -> Result<Json<Page<ApiKey>>> {
+    caller.may(Act::ReadApiKeys)?;
+    if let Some(status) = &query.status {
+        check::one_of("status", status, STATUSES)?;
+    }
+    let mut filter = visible(&caller);
+    filter.and_if("t.project_id = ?", query.project_id);
+    filter.and_if("t.created_by = ?", query.created_by);
+    filter.and_if("t.status = ?", query.status);
+    let part = Part {
+        limit: query.limit,
+        after_id: query.after_id,
+        before_id: query.before_id,
+    };
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let page = listing::page(&transaction, filter, part).await;
+    transaction.end(page).await.map(Json)
+}
+
+/// One API key.
+#[utoipa::path(get, path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)), responses((status = 200, body = ApiKey)))]
+pub(crate) async fn show(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Tagged<ApiKey>> {
+    caller.may(Act::ReadApiKeys)?;
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let found = find(&transaction, &caller, id).await;
+    let found = transaction.end(found).await?;
+    Ok(Tagged(StatusCode::OK, found))
+}
+
+/// A new key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewApiKey {
+    project_id: Uuid,
+    name: String,
+    description: Option<String>,
+    /// `mw_sk_live_` if not given, or `mw_sk_test_`.
+    key_prefix: Option<String>,
+    /// Both if not given.
+    scopes: Option<Vec<String>>,
+    allowed_ips: Option<Vec<String>>,
+    expires_at: Option<DateTime<Utc>>,
+    /// The caller if not given.
+    created_by: Option<Uuid>,
+}
+
+/// Makes an API key. Its text is in this answer's `key` and nowhere else.
+#[utoipa::path(post, path = "/api-keys", tag = "api-keys", request_body = NewApiKey, responses((status = 201, body = ApiKey)))]
+pub(crate) async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Body(new): Body<NewApiKey>,
+) -> Result<Tagged<ApiKey>> {
+    caller.may(Act::ChangeApiKeys)?;
+    check::text("name", &new.name, 255)?;
+    let kind = match new.key_prefix.as_deref() {
+        None => KeyKind::Live,
+        Some(prefix) => KeyKind::from_prefix(prefix)
+            .ok_or_else(|| ApiError::invalid("key_prefix", "must be mw_sk_live_ or mw_sk_test_"))?,
+    };
+    let key = NewKey::generate(kind.prefix());
+    let id = Uuid::now_v7();
+    let created_by = caller.creator(new.created_by)?;
+    let mut columns = Columns::default();
+    columns.set("id", id);
+    columns.set("project_id", new.project_id);
+    columns.set("created_by", created_by);
+    columns.set("key_prefix", kind.prefix());
+    columns.set("key_hash", key.hash.to_hex());
+    columns.set("name", new.name);
+    columns.set_if("description", new.description);
+    if let Some(scopes) = new.scopes {
+        columns.set("scopes", checked_scopes(scopes)?);
+    }
+    set_ips(&mut columns, new.allowed_ips.map(Some))?;
+    columns.set_if("expires_at", new.expires_at);
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let made = async {
+        projects::lock(&transaction, &caller, new.project_id).await?;
+        check_creator(&transaction, &caller, created_by).await?;
+        columns.insert(&transaction, "api_keys").await?;
+        find(&transaction, &caller, id).await
+    };
+    let made = made.await;
+    let made = transaction.end(made).await?;
+    let made = ApiKey {
+        key: Some(key.text),
+        ..made
+    };
+    Ok(Tagged(StatusCode::CREATED, made))
+}
+
+/// What changes. What is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    description: Option<Option<String>>,
+    scopes: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_ips: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    expires_at: Option<Option<DateTime<Utc>>>,
+}
+
+/// Changes an active API key.
+#[utoipa::path(post, path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = ApiKey)))]
+pub(crate) async fn update(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    if_match: IfMatch,
+    Body(changes): Body<Changes>,
+) -> Result<Tagged<ApiKey>> {
+    caller.may(Act::ChangeApiKeys)?;
+    let mut columns = Columns::default();
+    if let Some(name) = changes.name {
+        check::text("name", &name, 255)?;
+        columns.set("name", name);
+    }
+    columns.set_if("description", changes.description);
+    if let Some(scopes) = changes.scopes {
+        columns.set("scopes", checked_scopes(scopes)?);
+    }
+    set_ips(&mut columns, changes.allowed_ips)?;
+    columns.set_if("expires_at", changes.expires_at);
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let changed = async {
+        let found = lock(&transaction, &caller, id).await?;
+        if_match.check(&found)?;
+        require_active(&found)?;
+        columns.update(&transaction, "api_keys", id).await?;
+        find(&transaction, &caller, id).await
+    };
+    let changed = changed.await;
+    let changed = transaction.end(changed).await?;
+    Ok(Tagged(StatusCode::OK, changed))
+}
+
+/// Revokes an API key, within a moment and for good. One that is revoked stays as it is.
+#[utoipa::path(post, path = "/api-keys/{id}/revoke", tag = "api-keys", params(("id" = Uuid, Path)), responses((status = 200, body = ApiKey)))]
+pub(crate) async fn revoke(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    if_match: IfMatch,
+) -> Result<Tagged<ApiKey>> {
+    caller.may(Act::ChangeApiKeys)?;
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let revoked = async {
+        if_match.check(&lock(&transaction, &caller, id).await?)?;
+        let sql = "UPDATE api_keys SET status = 'revoked', revoked_at = now(), revoked_by = $2
+            WHERE id = $1 AND status <> 'revoked' RETURNING id";
+        transaction.maybe(sql, &[&id, &caller.user_id]).await?;
+        find(&transaction, &caller, id).await
+    };
+    let revoked = revoked.await;
+    let revoked = transaction.end(revoked).await?;
+    Ok(Tagged(StatusCode::OK, revoked))
+}
+
+/// How a key is replaced.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rotation {
+    /// So long both keys work; a day if not given, 90 days at the most. 0: the old one is revoked at once.
+    grace_seconds: Option<u32>,
+    /// Of the new key; the old one's, if it has any and it isn't given.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// Replaces an API key by a new one like it. The new one's text is in this answer's `key` and nowhere else; the old one expires
+/// when the grace is over, unless it does before.
+#[utoipa::path(post, path = "/api-keys/{id}/rotate", tag = "api-keys", params(("id" = Uuid, Path)), request_body = Rotation, responses((status = 201, body = ApiKey)))]
+pub(crate) async fn rotate(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    if_match: IfMatch,
+    Body(rotation): Body<Rotation>,
+) -> Result<Tagged<ApiKey>> {
+    caller.may(Act::ChangeApiKeys)?;
+    let grace = rotation.grace_seconds.unwrap_or(DAY);
+    if grace > LONGEST_GRACE {
+        let message = format!("must be 0 to {LONGEST_GRACE}");
+        return Err(ApiError::invalid("grace_seconds", message));
+    }
+    let (new_id, grace) = (Uuid::now_v7(), f64::from(grace));
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let made = async {
+        let old = lock(&transaction, &caller, id).await?;
+        if_match.check(&old)?;
+        require_active(&old)?;
+        let kind = KeyKind::from_prefix(&old.key_prefix).unwrap_or(KeyKind::Live);
+        let key = NewKey::generate(kind.prefix());
+        let sql = "INSERT INTO api_keys (id, project_id, created_by, key_prefix, key_hash, name, description, scopes,
+                                         allowed_ips, expires_at)
+            SELECT $2, project_id, created_by, key_prefix, $3, name, description, scopes, allowed_ips,
+                   coalesce($4, expires_at)
+            FROM api_keys WHERE id = $1 RETURNING id";
+        let hash = key.hash.to_hex();
+        transaction
+            .one(sql, &[&id, &new_id, &hash, &rotation.expires_at])
+            .await?;
+        let sql = "UPDATE api_keys SET
+                expires_at = CASE WHEN $2 > 0 THEN least(expires_at, now() + make_interval(secs => $2)) ELSE expires_at END,
+                status = CASE WHEN $2 > 0 THEN status ELSE 'revoked' END,
+                revoked_at = CASE WHEN $2 > 0 THEN revoked_at ELSE now() END,
+                revoked_by = CASE WHEN $2 > 0 THEN revoked_by ELSE $3 END
+            WHERE id = $1 RETURNING id";
+        transaction
+            .one(sql, &[&id, &grace, &caller.user_id])
+            .await?;
+        let made = find(&transaction, &caller, new_id).await?;
+        Ok(ApiKey {
+            key: Some(key.text),
+            ..made
+        })
+    };
+    let made = made.await;
+    let made = transaction.end(made).await?;
+    Ok(Tagged(StatusCode::CREATED, made))
+}
+
+fn require_active(key: &ApiKey) -> Result<()> {
+    if key.status == "active" {
+        return Ok(());
+    }
+    Err(ApiError::conflict(
+        "not_active",
+        format!("the key is {}", key.status),
+    ))
+}
+
+fn checked_scopes(scopes: Vec<String>) -> Result<Vec<String>> {
+    if scopes.is_empty() {
+        return Err(ApiError::invalid("scopes", "must not be empty"));
+    }
+    for (index, scope) in scopes.iter().enumerate() {
+        check::one_of(&format!("scopes[{index}]"), scope, SCOPES)?;
+    }
+    Ok(scopes)
+}
+
+fn set_ips(columns: &mut Columns, given: Option<Option<Vec<String>>>) -> Result<()> {
+    let Some(ips) = given else { return Ok(()) };
+    check::nets("allowed_ips", ips.as_deref().unwrap_or_default())?;
+    columns.set_as("allowed_ips", "::text[]::inet[]", ips);
+    Ok(())
+}
+
+/// Whoever is said to have made something is there, and for a tenant one of its own.
+pub(super) async fn check_creator(
+    transaction: &Transaction,
+    caller: &Caller,
+    user_id: Uuid,
+) -> Result<()> {
+    let sql = "SELECT FROM users u WHERE u.id = $1 AND u.deleted_at IS NULL
+        AND ($2::uuid IS NULL OR EXISTS (SELECT FROM org_members m WHERE m.user_id = u.id AND m.org_id = $2))";
+    let found = transaction.maybe(sql, &[&user_id, &caller.org_id]).await?;
+    found
+        .map(drop)
+        .ok_or_else(|| ApiError::invalid("created_by", "there is no such user"))
+}

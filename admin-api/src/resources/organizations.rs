@@ -1,0 +1,300 @@
+//! `/admin/v1/organizations`
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio_postgres::Row;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::Deleted;
+use crate::body::{Body, given};
+use crate::caller::Caller;
+use crate::check;
+use crate::error::{ApiError, Result};
+use crate::etag::{IfMatch, Tagged, Versioned};
+use crate::listing::{self, Filter, Listed, Page, Part};
+use crate::params::{Id, Params};
+use crate::role::Act;
+use crate::rules;
+use crate::server::Shared;
+use crate::sql::Columns;
+use crate::transaction::Transaction;
+
+const STATUSES: &[&str] = &["active", "suspended", "pending"];
+
+/// A tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Organization {
+    id: Uuid,
+    /// `organization`
+    r#type: &'static str,
+    name: String,
+    slug: String,
+    billing_email: Option<String>,
+    support_email: Option<String>,
+    #[schema(value_type = Object)]
+    settings: Value,
+    /// Who may be a member; null: anybody.
+    allowed_email_domains: Option<Vec<String>>,
+    /// `active`, `suspended` or `pending`: keys work while it is active.
+    status: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Listed for Organization {
+    const FROM: &'static str = "organizations t";
+    const COLUMNS: &'static str = "t.id, t.name, t.slug, t.billing_email, t.support_email, t.settings, \
+        t.allowed_email_domains, t.status, t.created_at, t.updated_at";
+
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            r#type: "organization",
+            name: row.try_get("name")?,
+            slug: row.try_get("slug")?,
+            billing_email: row.try_get("billing_email")?,
+            support_email: row.try_get("support_email")?,
+            settings: row.try_get("settings")?,
+            allowed_email_domains: row.try_get("allowed_email_domains")?,
+            status: row.try_get("status")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+impl Versioned for Organization {
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+}
+
+/// Those that the caller may see.
+fn visible(caller: &Caller) -> Filter {
+    let mut filter = Filter::default();
+    filter.and_is("t.deleted_at IS NULL");
+    filter.and_if("t.id = ?", caller.org_id);
+    filter
+}
+
+async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<Organization> {
+    let found = listing::find(transaction, visible(caller), id).await?;
+    found.ok_or_else(|| ApiError::not_found("organization"))
+}
+
+/// Which organizations.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Query {
+    /// 1 to 1,000; 20 if not given.
+    limit: Option<u16>,
+    after_id: Option<Uuid>,
+    before_id: Option<Uuid>,
+    status: Option<String>,
+    slug: Option<String>,
+}
+
+/// Organizations, the newest first.
+#[utoipa::path(get, path = "/organizations", tag = "organizations", params(Query), responses((status = 200, body = Page<Organization>)))]
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Params(query): Params<Query>,
+) -> Result<Json<Page<Organization>>> {
+    caller.may(Act::ReadOrganizations)?;
+    if let Some(status) = &query.status {
+        check::one_of("status", status, STATUSES)?;
+    }
+    let mut filter = visible(&caller);
+    filter.and_if("t.status = ?", query.status);
+    filter.and_if("t.slug = ?", query.slug);
+    let part = Part {
+        limit: query.limit,
+        after_id: query.after_id,
+        before_id: query.before_id,
+    };
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let page = listing::page(&transaction, filter, part).await;
+    transaction.end(page).await.map(Json)
+}
+
+/// One organization.
+#[utoipa::path(get, path = "/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)), responses((status = 200, body = Organization)))]
+pub(crate) async fn show(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Tagged<Organization>> {
+    caller.may(Act::ReadOrganizations)?;
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let found = find(&transaction, &caller, id).await;
+    let found = transaction.end(found).await?;
+    Ok(Tagged(StatusCode::OK, found))
+}
+
+/// A new organization.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewOrganization {
+    name: String,
+    /// Lower-case letters, digits and hyphens.
+    slug: String,
+    billing_email: Option<String>,
+    support_email: Option<String>,
+    /// Merged into the defaults.
+    #[schema(value_type = Option<Object>)]
+    settings: Option<Value>,
+    allowed_email_domains: Option<Vec<String>>,
+}
+
+/// Makes an organization.
+#[utoipa::path(post, path = "/organizations", tag = "organizations", request_body = NewOrganization, responses((status = 201, body = Organization)))]
+pub(crate) async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Body(new): Body<NewOrganization>,
+) -> Result<Tagged<Organization>> {
+    caller.may(Act::MakeOrganizations)?;
+    check::text("name", &new.name, 255)?;
+    check::slug("slug", &new.slug)?;
+    let id = Uuid::now_v7();
+    let mut columns = Columns::default();
+    columns.set("id", id);
+    columns.set("name", new.name);
+    columns.set("slug", new.slug);
+    columns.set_if("billing_email", email("billing_email", new.billing_email)?);
+    columns.set_if("support_email", email("support_email", new.support_email)?);
+    columns.set_if("allowed_email_domains", domains(new.allowed_email_domains)?);
+    if let Some(settings) = &new.settings {
+        check::object("settings", settings)?;
+        rules::check_organization(&shared, settings)?;
+    }
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let made = async {
+        columns.insert(&transaction, "organizations").await?;
+        if let Some(settings) = new.settings {
+            let sql =
+                "UPDATE organizations SET settings = settings || $2 WHERE id = $1 RETURNING id";
+            transaction.one(sql, &[&id, &settings]).await?;
+        }
+        find(&transaction, &caller, id).await
+    };
+    let made = made.await;
+    let made = transaction.end(made).await?;
+    Ok(Tagged(StatusCode::CREATED, made))
+}
+
+/// What changes. What is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    billing_email: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    support_email: Option<Option<String>>,
+    /// All of them, in place of those before.
+    #[schema(value_type = Option<Object>)]
+    settings: Option<Value>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_email_domains: Option<Option<Vec<String>>>,
+    /// For callers of the whole installation.
+    status: Option<String>,
+}
+
+/// Changes an organization.
+#[utoipa::path(post, path = "/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Organization)))]
+pub(crate) async fn update(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    if_match: IfMatch,
+    Body(changes): Body<Changes>,
+) -> Result<Tagged<Organization>> {
+    caller.may(Act::ChangeOrganizations)?;
+    let mut columns = Columns::default();
+    if let Some(name) = changes.name {
+        check::text("name", &name, 255)?;
+        columns.set("name", name);
+    }
+    if let Some(address) = changes.billing_email {
+        columns.set("billing_email", email("billing_email", address)?);
+    }
+    if let Some(address) = changes.support_email {
+        columns.set("support_email", email("support_email", address)?);
+    }
+    if let Some(settings) = changes.settings {
+        check::object("settings", &settings)?;
+        rules::check_organization(&shared, &settings)?;
+        columns.set("settings", settings);
+    }
+    if let Some(given) = changes.allowed_email_domains {
+        columns.set("allowed_email_domains", domains(given)?);
+    }
+    if let Some(status) = changes.status {
+        caller.may(Act::MakeOrganizations)?;
+        check::one_of("status", &status, STATUSES)?;
+        columns.set("status", status);
+    }
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let changed = async {
+        let found: Option<Organization> = listing::lock(&transaction, visible(&caller), id).await?;
+        if_match.check(&found.ok_or_else(|| ApiError::not_found("organization"))?)?;
+        columns.update(&transaction, "organizations", id).await?;
+        find(&transaction, &caller, id).await
+    };
+    let changed = changed.await;
+    let changed = transaction.end(changed).await?;
+    Ok(Tagged(StatusCode::OK, changed))
+}
+
+/// Deletes an organization: its keys stop working, its usage stays on record.
+#[utoipa::path(delete, path = "/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+pub(crate) async fn delete(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    if_match: IfMatch,
+) -> Result<Json<Deleted>> {
+    caller.may(Act::MakeOrganizations)?;
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let deleted = async {
+        let found: Option<Organization> = listing::lock(&transaction, visible(&caller), id).await?;
+        if_match.check(&found.ok_or_else(|| ApiError::not_found("organization"))?)?;
+        let sql = "UPDATE organizations SET deleted_at = now() WHERE id = $1 RETURNING id";
+        transaction.one(sql, &[&id]).await
+    };
+    let deleted = deleted.await.map(drop);
+    transaction.end(deleted).await?;
+    Ok(Json(Deleted {
+        id,
+        r#type: "organization_deleted",
+    }))
+}
+
+fn email(path: &str, address: Option<String>) -> Result<Option<String>> {
+    if let Some(address) = &address {
+        check::email(path, address)?;
+    }
+    Ok(address)
+}
+
+fn domains(domains: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
+    for (index, domain) in domains.iter().flatten().enumerate() {
+        check::domain(&format!("allowed_email_domains[{index}]"), domain)?;
+    }
+    Ok(domains)
+}

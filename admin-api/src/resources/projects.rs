@@ -1,0 +1,327 @@
+//! `/admin/v1/projects`
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio_postgres::Row;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::Deleted;
+use crate::body::{Body, given};
+use crate::caller::Caller;
+use crate::check;
+use crate::error::{ApiError, Result};
+use crate::etag::{IfMatch, Tagged, Versioned};
+use crate::listing::{self, Filter, Listed, Page, Part};
+use crate::params::{Id, Params};
+use crate::role::Act;
+use crate::rules;
+use crate::server::Shared;
+use crate::sql::Columns;
+use crate::transaction::Transaction;
+
+const STATUSES: &[&str] = &["active", "paused", "archived"];
+
+/// What keys belong to, and budgets.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Project {
+    id: Uuid,
+    /// `project`
+    r#type: &'static str,
+    org_id: Uuid,
+    name: String,
+    slug: String,
+    description: Option<String>,
+    #[schema(value_type = Object)]
+    settings: Value,
+    /// `max_tokens_per_day`, `max_cost_per_day_usd`, `max_requests_per_minute`; null or absent: no limit.
+    #[schema(value_type = Object)]
+    quotas: Value,
+    /// `active`, `paused` or `archived`: keys work while it is active.
+    status: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Listed for Project {
+    const FROM: &'static str = "projects t";
+    const COLUMNS: &'static str = "t.id, t.org_id, t.name, t.slug, t.description, t.settings, t.quotas, t.status, \
+        t.created_at, t.updated_at";
+
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            r#type: "project",
+            org_id: row.try_get("org_id")?,
+            name: row.try_get("name")?,
+            slug: row.try_get("slug")?,
+            description: row.try_get("description")?,
+            settings: row.try_get("settings")?,
+            quotas: row.try_get("quotas")?,
+            status: row.try_get("status")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+impl Project {
+    /// Refuses another organization beside it.
+    pub(super) fn must_be_of(&self, org_id: Option<Uuid>) -> Result<()> {
+        match org_id {
+            Some(org_id) if org_id != self.org_id => Err(ApiError::invalid(
+                "project_id",
+                "is of another organization",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Versioned for Project {
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+}
+
+fn visible(caller: &Caller) -> Filter {
+    let mut filter = Filter::default();
+    filter.and_is("t.deleted_at IS NULL");
+    filter.and_is(
+        "EXISTS (SELECT FROM organizations o WHERE o.id = t.org_id AND o.deleted_at IS NULL)",
+    );
+    filter.and_if("t.org_id = ?", caller.org_id);
+    filter
+}
+
+async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<Project> {
+    let found = listing::find(transaction, visible(caller), id).await?;
+    found.ok_or_else(|| ApiError::not_found("project"))
+}
+
+/// A project that is to be changed, or that something is made in.
+pub(super) async fn lock(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<Project> {
+    let found = listing::lock(transaction, visible(caller), id).await?;
+    found.ok_or_else(|| ApiError::not_found("project"))
+}
+
+/// Which projects.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Query {
+    /// 1 to 1,000; 20 if not given.
+    limit: Option<u16>,
+    after_id: Option<Uuid>,
+    before_id: Option<Uuid>,
+    org_id: Option<Uuid>,
+    status: Option<String>,
+    slug: Option<String>,
+}
+
+/// Projects, the newest first.
+#[utoipa::path(get, path = "/projects", tag = "projects", params(Query), responses((status = 200, body = Page<Project>)))]
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Params(query): Params<Query>,
+) -> Result<Json<Page<Project>>> {
+    caller.may(Act::ReadProjects)?;
+    if let Some(status) = &query.status {
+        check::one_of("status", status, STATUSES)?;
+    }
+    let mut filter = visible(&caller);
+    filter.and_if("t.org_id = ?", query.org_id);
+    filter.and_if("t.status = ?", query.status);
+    filter.and_if("t.slug = ?", query.slug);
+    let part = Part {
+        limit: query.limit,
+        after_id: query.after_id,
+        before_id: query.before_id,
+    };
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let page = listing::page(&transaction, filter, part).await;
+    transaction.end(page).await.map(Json)
+}
+
+/// One project.
+#[utoipa::path(get, path = "/projects/{id}", tag = "projects", params(("id" = Uuid, Path)), responses((status = 200, body = Project)))]
+pub(crate) async fn show(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Tagged<Project>> {
+    caller.may(Act::ReadProjects)?;
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let found = find(&transaction, &caller, id).await;
+    let found = transaction.end(found).await?;
+    Ok(Tagged(StatusCode::OK, found))
+}
+
+/// A new project.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewProject {
+    /// The caller's own if not given.
+    org_id: Option<Uuid>,
+    name: String,
+    /// Lower-case letters, digits and hyphens.
+    slug: String,
+    description: Option<String>,
+    /// Merged into the defaults.
+    #[schema(value_type = Option<Object>)]
+    settings: Option<Value>,
+    /// Merged into the defaults.
+    #[schema(value_type = Option<Object>)]
+    quotas: Option<Value>,
+}
+
+/// Makes a project.
+#[utoipa::path(post, path = "/projects", tag = "projects", request_body = NewProject, responses((status = 201, body = Project)))]
+pub(crate) async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Body(new): Body<NewProject>,
+) -> Result<Tagged<Project>> {
+    caller.may(Act::ChangeProjects)?;
+    check::text("name", &new.name, 255)?;
+    check::slug("slug", &new.slug)?;
+    let (settings, quotas) = (
+        new.settings.unwrap_or(json!({})),
+        new.quotas.unwrap_or(json!({})),
+    );
+    check::object("settings", &settings)?;
+    check::object("quotas", &quotas)?;
+    rules::check_project(&shared, &settings, &quotas)?;
+    let (id, org_id) = (Uuid::now_v7(), caller.org_of_new(new.org_id)?);
+    let mut columns = Columns::default();
+    columns.set("id", id);
+    columns.set("org_id", org_id);
+    columns.set("name", new.name);
+    columns.set("slug", new.slug);
+    columns.set_if("description", new.description);
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let made = async {
+        // Not while the organization is being deleted.
+        let sql = "SELECT FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR SHARE";
+        let org = transaction.maybe(sql, &[&org_id]).await?;
+        org.ok_or_else(|| ApiError::not_found("organization"))?;
+        columns.insert(&transaction, "projects").await?;
+        let sql = "UPDATE projects SET settings = settings || $2, quotas = quotas || $3 WHERE id = $1 RETURNING id";
+        transaction.one(sql, &[&id, &settings, &quotas]).await?;
+        find(&transaction, &caller, id).await
+    };
+    let made = made.await;
+    let made = transaction.end(made).await?;
+    Ok(Tagged(StatusCode::CREATED, made))
+}
+
+/// What changes. What is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    description: Option<Option<String>>,
+    /// All of them, in place of those before.
+    #[schema(value_type = Option<Object>)]
+    settings: Option<Value>,
+    /// All of them, in place of those before.
+    #[schema(value_type = Option<Object>)]
+    quotas: Option<Value>,
+    status: Option<String>,
+}
+
+/// Changes a project. Quotas and settings are in force within a moment, and what was spent stays counted.
+#[utoipa::path(post, path = "/projects/{id}", tag = "projects", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Project)))]
+pub(crate) async fn update(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    if_match: IfMatch,
+    Body(changes): Body<Changes>,
+) -> Result<Tagged<Project>> {
+    caller.may(Act::ChangeProjects)?;
+    let none = json!({});
+    let (settings, quotas) = (changes.settings.as_ref(), changes.quotas.as_ref());
+    check::object("settings", settings.unwrap_or(&none))?;
+    check::object("quotas", quotas.unwrap_or(&none))?;
+    rules::check_project(&shared, settings.unwrap_or(&none), quotas.unwrap_or(&none))?;
+    let mut columns = Columns::default();
+    if let Some(name) = changes.name {
+        check::text("name", &name, 255)?;
+        columns.set("name", name);
+    }
+    if let Some(status) = changes.status {
+        check::one_of("status", &status, STATUSES)?;
+        columns.set("status", status);
+    }
+    columns.set_if("description", changes.description);
+    columns.set_if("settings", changes.settings);
+    columns.set_if("quotas", changes.quotas);
+    change(&shared, &caller, id, &if_match, &columns).await
+}
+
+/// Archives a project: its keys stop working, and it stays to be seen.
+#[utoipa::path(post, path = "/projects/{id}/archive", tag = "projects", params(("id" = Uuid, Path)), responses((status = 200, body = Project)))]
+pub(crate) async fn archive(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    if_match: IfMatch,
+) -> Result<Tagged<Project>> {
+    caller.may(Act::ChangeProjects)?;
+    let mut columns = Columns::default();
+    columns.set("status", "archived");
+    change(&shared, &caller, id, &if_match, &columns).await
+}
+
+/// Deletes a project: its keys stop working, its usage stays on record.
+#[utoipa::path(delete, path = "/projects/{id}", tag = "projects", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+pub(crate) async fn delete(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    if_match: IfMatch,
+) -> Result<Json<Deleted>> {
+    caller.may(Act::ChangeProjects)?;
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let deleted = async {
+        if_match.check(&lock(&transaction, &caller, id).await?)?;
+        let sql = "UPDATE projects SET deleted_at = now() WHERE id = $1 RETURNING id";
+        transaction.one(sql, &[&id]).await
+    };
+    let deleted = deleted.await.map(drop);
+    transaction.end(deleted).await?;
+    Ok(Json(Deleted {
+        id,
+        r#type: "project_deleted",
+    }))
+}
+
+async fn change(
+    shared: &Shared,
+    caller: &Caller,
+    id: Uuid,
+    if_match: &IfMatch,
+    columns: &Columns,
+) -> Result<Tagged<Project>> {
+    let transaction = Transaction::begin(&shared.pool, caller).await?;
+    let changed = async {
+        if_match.check(&lock(&transaction, caller, id).await?)?;
+        columns.update(&transaction, "projects", id).await?;
+        find(&transaction, caller, id).await
+    };
+    let changed = changed.await;
+    let changed = transaction.end(changed).await?;
+    Ok(Tagged(StatusCode::OK, changed))
+}

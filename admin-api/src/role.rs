@@ -1,0 +1,87 @@
+//! Who may do what.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::{ApiError, Result};
+
+/// A role within an organization. The later may all that the earlier may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Role {
+    Viewer,
+    Member,
+    Admin,
+    Owner,
+}
+
+/// What callers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    ReadOrganizations,
+    ChangeOrganizations,
+    /// Making and archiving: for callers of the whole installation.
+    MakeOrganizations,
+    ReadProjects,
+    ChangeProjects,
+    ReadApiKeys,
+    ChangeApiKeys,
+    ReadPolicies,
+    ChangePolicies,
+}
+
+impl Role {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        match name {
+            "viewer" => Some(Self::Viewer),
+            "member" => Some(Self::Member),
+            "admin" => Some(Self::Admin),
+            "owner" => Some(Self::Owner),
+            _ => None,
+        }
+    }
+}
+
+impl Act {
+    /// The least role that may; none where no role within an organization does.
+    fn least_role(self) -> Option<Role> {
+        match self {
+            Self::ReadOrganizations
+            | Self::ReadProjects
+            | Self::ReadApiKeys
+            | Self::ReadPolicies => Some(Role::Viewer),
+            Self::ChangeApiKeys => Some(Role::Member),
+            Self::ChangeProjects | Self::ChangeOrganizations | Self::ChangePolicies => {
+                Some(Role::Admin)
+            }
+            Self::MakeOrganizations => None,
+        }
+    }
+
+    /// Refuses those who may not.
+    pub(crate) fn require(self, role: Role, is_installations: bool) -> Result<()> {
+        if is_installations {
+            return Ok(());
+        }
+        match self.least_role() {
+            Some(least) if role >= least => Ok(()),
+            Some(least) => Err(ApiError::forbidden(
+                "role_missing",
+                format!("this takes the role `{}`", name(least)),
+            )),
+            None => Err(ApiError::forbidden(
+                "role_missing",
+                "this takes an admin key of the whole installation",
+            )),
+        }
+    }
+}
+
+pub(crate) fn name(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "viewer",
+        Role::Member => "member",
+        Role::Admin => "admin",
+        Role::Owner => "owner",
+    }
+}

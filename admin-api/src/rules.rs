@@ -1,0 +1,92 @@
+//! Settings and policies, compiled as the data plane compiles them: what passes here comes into force there.
+
+use std::sync::Arc;
+
+use domain::{OrgId, PolicyId, ProjectId};
+use policy_engine::{Engine, Fault, OrgSource, PolicySource, PolicyStatus, ProjectSource};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::error::{ApiError, Result};
+use crate::server::Shared;
+
+/// An organization and a project that have nothing.
+fn sources() -> (OrgSource, ProjectSource) {
+    let org = OrgSource {
+        id: OrgId(Uuid::nil()),
+        slug: "organization".to_owned(),
+        settings: json!({}),
+        subscription: None,
+        roles: [].into(),
+        policies: Vec::new(),
+    };
+    let project = ProjectSource {
+        id: ProjectId(Uuid::nil()),
+        slug: "project".to_owned(),
+        settings: json!({}),
+        quotas: json!({}),
+        policies: Vec::new(),
+        mcp_servers: Vec::new(),
+    };
+    (org, project)
+}
+
+fn faults(shared: &Shared, org: &OrgSource, project: ProjectSource) -> Vec<Fault> {
+    let engine = Engine::new(Arc::clone(&shared.clock));
+    let found = engine.replace(org, &[Arc::new(project)]);
+    found.into_iter().flat_map(|found| found.faults).collect()
+}
+
+/// Refuses what the data plane wouldn't understand of an organization's settings.
+pub(crate) fn check_organization(shared: &Shared, settings: &Value) -> Result<()> {
+    let (mut org, project) = sources();
+    org.settings = settings.clone();
+    refuse(&faults(shared, &org, project))
+}
+
+/// The same of a project.
+pub(crate) fn check_project(shared: &Shared, settings: &Value, quotas: &Value) -> Result<()> {
+    let (org, mut project) = sources();
+    project.settings = settings.clone();
+    project.quotas = quotas.clone();
+    refuse(&faults(shared, &org, project))
+}
+
+/// A policy's words.
+#[derive(Debug, Clone)]
+pub(crate) struct PolicyWords<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) rules: &'a Value,
+    pub(crate) applies_to: &'a Value,
+    pub(crate) is_projects: bool,
+}
+
+/// All that is wrong with a policy, whether it is in force or not.
+pub(crate) fn policy_faults(shared: &Shared, words: &PolicyWords<'_>) -> Vec<Fault> {
+    let (mut org, mut project) = sources();
+    let policy = PolicySource {
+        id: PolicyId(Uuid::nil()),
+        name: "policy".to_owned(),
+        kind: words.kind.to_owned(),
+        rules: words.rules.clone(),
+        applies_to: words.applies_to.clone(),
+        priority: 0,
+        status: PolicyStatus::Active,
+        created_unix_micros: 0,
+    };
+    let policies = if words.is_projects {
+        &mut project.policies
+    } else {
+        &mut org.policies
+    };
+    policies.push(policy);
+    faults(shared, &org, project)
+}
+
+/// Refuses if there are any.
+pub(crate) fn refuse(faults: &[Fault]) -> Result<()> {
+    match faults {
+        [] => Ok(()),
+        faults => Err(ApiError::faults(faults)),
+    }
+}

@@ -1,0 +1,97 @@
+//! One transaction of one caller.
+//!
+//! It says who it is for the audit log, and, for a caller bound to an organization, gives up all rights beyond that organization.
+
+use std::sync::atomic::Ordering;
+
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row};
+
+use crate::caller::Caller;
+use crate::database::{Pool, Pooled};
+use crate::error::Result;
+
+/// An open transaction. Dropped without an end it takes its connection with it, and so is rolled back.
+pub(crate) struct Transaction {
+    connection: Pooled,
+}
+
+pub(crate) type Param<'a> = &'a (dyn ToSql + Sync);
+
+impl Transaction {
+    /// Begins one for a caller.
+    pub(crate) async fn begin(pool: &Pool, caller: &Caller) -> Result<Self> {
+        let transaction = Self::open(pool).await?;
+        if caller.org_id.is_some() {
+            // Where the role couldn't be made, tenants are kept apart by the queries alone.
+            let become_tenant = "DO $$ BEGIN
+                IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'mindweave_tenant' AND pg_has_role(oid, 'MEMBER')) THEN
+                    SET LOCAL ROLE mindweave_tenant;
+                END IF;
+            END $$";
+            transaction.client().batch_execute(become_tenant).await?;
+        }
+        transaction.say_who(caller).await?;
+        Ok(transaction)
+    }
+
+    /// Begins one that is nobody's yet.
+    pub(crate) async fn open(pool: &Pool) -> Result<Self> {
+        let connection = pool.get().await?;
+        connection.open.store(true, Ordering::Relaxed);
+        connection.client.batch_execute("BEGIN").await?;
+        Ok(Self { connection })
+    }
+
+    async fn say_who(&self, caller: &Caller) -> Result<()> {
+        let (kind, actor) = match caller.user_id {
+            Some(user_id) => ("user", user_id),
+            None => ("api_key", caller.key_id),
+        };
+        let org_id = caller.org_id.map(|id| id.to_string()).unwrap_or_default();
+        let settings = "SELECT set_config('app.actor_type', $1, true), set_config('app.current_user_id', $2, true),
+            set_config('app.actor_ip', $3, true), set_config('app.actor_user_agent', $4, true),
+            set_config('app.request_id', $5, true), set_config('app.current_org_id', $6, true)";
+        let (actor, address) = (actor.to_string(), caller.address.to_string());
+        let request_id = caller.request_id.to_string();
+        let values: [Param<'_>; 6] = [
+            &kind,
+            &actor,
+            &address,
+            &caller.user_agent,
+            &request_id,
+            &org_id,
+        ];
+        self.one(settings, &values).await?;
+        Ok(())
+    }
+
+    fn client(&self) -> &Client {
+        &self.connection.client
+    }
+
+    pub(crate) async fn all(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        Ok(self.client().query(sql, params).await?)
+    }
+
+    pub(crate) async fn one(&self, sql: &str, params: &[Param<'_>]) -> Result<Row> {
+        Ok(self.client().query_one(sql, params).await?)
+    }
+
+    pub(crate) async fn maybe(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Row>> {
+        Ok(self.client().query_opt(sql, params).await?)
+    }
+
+    /// Commits what went well, and undoes what didn't.
+    pub(crate) async fn end<T>(self, result: Result<T>) -> Result<T> {
+        let word = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        let ended = self.client().batch_execute(word).await;
+        if ended.is_ok() {
+            self.connection.open.store(false, Ordering::Relaxed);
+        }
+        // Of two errors the first is the cause.
+        let value = result?;
+        ended?;
+        Ok(value)
+    }
+}
