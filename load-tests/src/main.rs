@@ -12,6 +12,7 @@
 
 mod audit;
 mod callers;
+mod changes;
 mod database;
 mod disk_full;
 mod figures;
@@ -60,6 +61,8 @@ enum Scenario {
     Memory,
     /// Throughput and latency as ratios to the bare upstream
     Latency,
+    /// How soon changes of keys, policies and quotas are in force
+    Changes,
 }
 
 impl Scenario {
@@ -72,6 +75,7 @@ impl Scenario {
             Self::Poison => poison::run(&plan, report).await,
             Self::Memory => memory::run(&plan, report).await,
             Self::Latency => Box::pin(latency::run(&plan, report)).await,
+            Self::Changes => Box::pin(changes::run(&plan, report)).await,
         }
     }
 }

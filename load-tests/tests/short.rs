@@ -54,3 +54,8 @@ fn memory_does_not_grow() {
 fn every_request_of_a_measurement_is_answered() {
     check("latency");
 }
+
+#[test]
+fn changes_are_in_force_soon_and_disturb_nobody() {
+    check("changes");
+}
