@@ -11,6 +11,7 @@
 )]
 
 mod audit;
+mod budgets;
 mod callers;
 mod changes;
 mod database;
@@ -61,6 +62,8 @@ enum Scenario {
     Memory,
     /// Throughput and latency as ratios to the bare upstream
     Latency,
+    /// Budgets used up by many at once, and kill -9 in the middle of it
+    Budgets,
     /// How soon changes of keys, policies and quotas are in force
     Changes,
 }
@@ -75,6 +78,7 @@ impl Scenario {
             Self::Poison => poison::run(&plan, report).await,
             Self::Memory => memory::run(&plan, report).await,
             Self::Latency => Box::pin(latency::run(&plan, report)).await,
+            Self::Budgets => Box::pin(budgets::run(&plan, report)).await,
             Self::Changes => Box::pin(changes::run(&plan, report)).await,
         }
     }

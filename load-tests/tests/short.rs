@@ -56,6 +56,11 @@ fn every_request_of_a_measurement_is_answered() {
 }
 
 #[test]
+fn budgets_are_exact_and_bounded_whoever_asks_at_once() {
+    check("budgets");
+}
+
+#[test]
 fn changes_are_in_force_soon_and_disturb_nobody() {
     check("changes");
 }
