@@ -237,9 +237,10 @@ fn compare(plan: &Plan, report: &mut Report, before: &[Call], during: &[Call]) {
         during.percentile(percent).as_secs_f64() / before
     };
     report.say(format_args!(
-        "  the load's latency meanwhile: p50 x{:.2}, p99 x{:.2} of before",
+        "  the load's latency meanwhile: p50 x{:.2}, p99 x{:.2} of before, which is {:.1} ms",
         ratio(50),
-        ratio(99)
+        ratio(99),
+        during.percentile(99).as_secs_f64() * 1e3
     ));
     let grace = plan.pick(Duration::from_millis(200), Duration::from_millis(5));
     report.check(
