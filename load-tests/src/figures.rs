@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use crate::callers::{Call, Outcome};
 
-/// How long answered requests took.
+/// How long requests took, or whatever else takes time.
 #[derive(Debug, Clone)]
 pub(crate) struct Latencies(Vec<Duration>);
 
 impl Latencies {
+    /// Of those that were answered.
     pub(crate) fn of(calls: &[Call]) -> Self {
         let answered = |call: &&Call| matches!(call.outcome, Outcome::Answered(_));
-        let mut took: Vec<_> = calls
-            .iter()
-            .filter(answered)
-            .map(|call| call.took)
-            .collect();
+        let took = calls.iter().filter(answered).map(|call| call.took);
+        Self::new(took.collect())
+    }
+
+    pub(crate) fn new(mut took: Vec<Duration>) -> Self {
         took.sort_unstable();
         Self(took)
     }

@@ -11,7 +11,9 @@
 )]
 
 mod audit;
+mod budgets;
 mod callers;
+mod changes;
 mod database;
 mod disk_full;
 mod figures;
@@ -60,6 +62,10 @@ enum Scenario {
     Memory,
     /// Throughput and latency as ratios to the bare upstream
     Latency,
+    /// Budgets used up by many at once, and kill -9 in the middle of it
+    Budgets,
+    /// How soon changes of keys, policies and quotas are in force
+    Changes,
 }
 
 impl Scenario {
@@ -72,6 +78,8 @@ impl Scenario {
             Self::Poison => poison::run(&plan, report).await,
             Self::Memory => memory::run(&plan, report).await,
             Self::Latency => Box::pin(latency::run(&plan, report)).await,
+            Self::Budgets => Box::pin(budgets::run(&plan, report)).await,
+            Self::Changes => Box::pin(changes::run(&plan, report)).await,
         }
     }
 }

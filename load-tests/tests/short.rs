@@ -54,3 +54,13 @@ fn memory_does_not_grow() {
 fn every_request_of_a_measurement_is_answered() {
     check("latency");
 }
+
+#[test]
+fn budgets_are_exact_and_bounded_whoever_asks_at_once() {
+    check("budgets");
+}
+
+#[test]
+fn changes_are_in_force_soon_and_disturb_nobody() {
+    check("changes");
+}

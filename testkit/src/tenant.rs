@@ -28,25 +28,36 @@ impl Tenant {
             )
             .await
             .unwrap();
-        client
-            .execute(
-                "INSERT INTO users (id, name, email) VALUES ($1, 'Test', $2)",
-                &[&user_id, &format!("{}@example.com", user_id.simple())],
-            )
-            .await
-            .unwrap();
-        client
-            .execute(
-                "INSERT INTO projects (id, org_id, name, slug, quotas) VALUES ($1, $2, 'Test', 'test', '{}')",
-                &[&project_id, &org_id],
-            )
-            .await
-            .unwrap();
+        create_user(client, user_id).await;
+        create_project(client, org_id, project_id, "test").await;
         Self {
             org_id,
             user_id,
             project_id,
         }
+    }
+
+    /// The same organization and project with another user.
+    pub async fn with_another_user(&self, client: &Client) -> Self {
+        let user_id = Uuid::now_v7();
+        create_user(client, user_id).await;
+        Self { user_id, ..*self }
+    }
+
+    /// The same organization and user with another project.
+    pub async fn with_another_project(&self, client: &Client) -> Self {
+        let project_id = Uuid::now_v7();
+        let slug = project_id.simple().to_string();
+        create_project(client, self.org_id, project_id, &slug).await;
+        Self {
+            project_id,
+            ..*self
+        }
+    }
+
+    /// Makes a live key and gives its text.
+    pub async fn live_key(&self, client: &Client) -> String {
+        self.key(client, KeyKind::Live).await
     }
 
     /// Makes a key and gives its text.
@@ -67,4 +78,24 @@ impl Tenant {
             .unwrap();
         text
     }
+}
+
+async fn create_user(client: &Client, user_id: Uuid) {
+    client
+        .execute(
+            "INSERT INTO users (id, name, email) VALUES ($1, 'Test', $2)",
+            &[&user_id, &format!("{}@example.com", user_id.simple())],
+        )
+        .await
+        .unwrap();
+}
+
+async fn create_project(client: &Client, org_id: Uuid, project_id: Uuid, slug: &str) {
+    client
+        .execute(
+            "INSERT INTO projects (id, org_id, name, slug, quotas) VALUES ($1, $2, 'Test', $3, '{}')",
+            &[&project_id, &org_id, &slug],
+        )
+        .await
+        .unwrap();
 }
