@@ -143,7 +143,11 @@ impl ApiError {
         )
     }
 
-    fn internal() -> Self {
+    fn internal(error: &tokio_postgres::Error) -> Self {
+        tracing::error!(
+            error = domain::error_chain(error),
+            "a query of the admin API failed"
+        );
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "api_error",
@@ -192,7 +196,14 @@ impl From<ConnectError> for ApiError {
 impl From<tokio_postgres::Error> for ApiError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(refused) = error.as_db_error() else {
-            return ConnectError::Lost(error).into();
+            let cause = std::error::Error::source(&error);
+            let is_lost =
+                error.is_closed() || cause.is_some_and(|cause| cause.is::<std::io::Error>());
+            return if is_lost {
+                ConnectError::Lost(error).into()
+            } else {
+                Self::internal(&error)
+            };
         };
         let constraint = refused.constraint().unwrap_or_default();
         let column = refused.column().unwrap_or_default();
@@ -215,13 +226,7 @@ impl From<tokio_postgres::Error> for ApiError {
                 Self::unavailable("the database is shutting down or full; try again")
             }
             ref code if code.code().starts_with("22") => Self::invalid("", refused.message()),
-            _ => {
-                tracing::error!(
-                    error = domain::error_chain(&error),
-                    "a query of the admin API failed"
-                );
-                Self::internal()
-            }
+            _ => Self::internal(&error),
         }
     }
 }

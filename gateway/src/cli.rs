@@ -61,9 +61,7 @@ pub(crate) struct Listen {
     /// Where callers connect; port 0 picks a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Where the admin API will listen [default: 127.0.0.1:8081]
-    ///
-    /// This version has no admin API: the address is checked, and nothing listens there.
+    /// Where the admin API listens [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin_listen: Option<SocketAddr>,
     /// Where /metrics, /healthz and /readyz are [default: 127.0.0.1:9464]

@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) database_url: Option<Secret>,
     pub(crate) proxy: ProxyOptions,
     pub(crate) upstream: UpstreamConfig,
+    pub(crate) admin_listen: SocketAddr,
     pub(crate) metrics_listen: SocketAddr,
     pub(crate) ingest: ingest::Options,
     pub(crate) on_client_disconnect: OnClientDisconnect,
@@ -123,6 +124,7 @@ impl Config {
             database_url: reader.database_url("database.url"),
             proxy: proxy(&mut reader),
             upstream: upstream(&mut reader),
+            admin_listen: reader.value("admin.listen", loopback(8081)),
             metrics_listen: reader.value("metrics.listen", loopback(9464)),
             ingest: ingest(&mut reader, &data_dir),
             on_client_disconnect: reader
@@ -131,8 +133,6 @@ impl Config {
             prices: reader.prices("prices.file"),
             log: log(&mut reader),
         };
-        // Reserved for the admin API; a wrong value is a fault all the same.
-        let _admin_listen: SocketAddr = reader.value("admin.listen", loopback(8081));
         if purpose == Purpose::Serve {
             reader.require(
                 "database.url",

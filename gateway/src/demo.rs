@@ -3,6 +3,7 @@
 //! The keys' texts are kept in `<data_dir>/keys.json`, mode 0600; the database has their hashes. A database
 //! that was replaced gets the same keys again.
 
+use admin_api::NewKey;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
-use crate::keys::NewKey;
 use crate::ready_file::write_json;
 
 /// The keys of the demo tenant.

@@ -2,6 +2,7 @@
 //!
 //! Everything here runs on the control runtime or before there is any; what a request meets is in `proxy`.
 
+mod admin;
 mod cli;
 mod clock;
 mod commands;
@@ -9,7 +10,6 @@ mod config;
 mod demo;
 mod descriptors;
 pub mod embedded;
-mod keys;
 mod logging;
 mod operations;
 mod out;

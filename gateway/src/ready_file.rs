@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub(crate) struct Ready<'a> {
     pub(crate) proxy_url: &'a str,
-    pub(crate) admin_url: Option<&'a str>,
+    pub(crate) admin_url: &'a str,
     pub(crate) metrics_url: &'a str,
     pub(crate) database_url: &'a str,
     pub(crate) pid: u32,

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin;
 use crate::config::Config;
 use crate::operations::{self, Operations};
 use crate::polling::Polling;
@@ -63,6 +64,7 @@ pub(crate) struct Running {
     snapshot: Arc<SnapshotState>,
     settled: Arc<SettledState>,
     metrics_address: SocketAddr,
+    admin_address: SocketAddr,
     tls: bool,
     /// Cancelled when shutdown begins.
     draining: CancellationToken,
@@ -86,6 +88,8 @@ impl Running {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let metrics_listener = bind("metrics.listen", config.metrics_listen).await?;
         let metrics_address = metrics_listener.local_addr().map_err(StartError::Thread)?;
+        let admin_listener = bind("admin.listen", config.admin_listen).await?;
+        let admin_address = admin_listener.local_addr().map_err(StartError::Thread)?;
 
         let targets = targets(config, &stop, &tasks).await?;
         let keys = Arc::new(KeyIndex::default());
@@ -157,6 +161,13 @@ impl Running {
             Arc::new(operations),
             stop.clone(),
         ));
+        tasks.spawn(admin::serve(
+            admin_listener,
+            database.clone(),
+            Arc::clone(&clock),
+            tasks.clone(),
+            draining.clone(),
+        ));
         let (collector, errands) = Collector::new();
         if let Some(interval) = config.poll_interval {
             let polling = Polling {
@@ -175,6 +186,7 @@ impl Running {
             snapshot: state,
             settled,
             metrics_address,
+            admin_address,
             tls: config.proxy.tls.is_some(),
             draining,
             stop,
@@ -194,6 +206,10 @@ impl Running {
             if self.tls { "https" } else { "http" },
             self.data_plane.address(),
         )
+    }
+
+    pub(crate) fn admin_url(&self) -> String {
+        origin("http", self.admin_address)
     }
 
     pub(crate) fn metrics_url(&self) -> String {

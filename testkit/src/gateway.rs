@@ -109,7 +109,8 @@ impl Builder {
         let mut command = Command::new(&self.binary);
         command
             .arg(self.command)
-            .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(["--metrics-listen", "127.0.0.1:0"])
             .arg("--ready-file")
             .arg(&ready_file)
             .arg("--data-dir")

@@ -138,7 +138,7 @@ pub(crate) struct Query {
 }
 
 /// API keys, the newest first.
-#[utoipa::path(get, path = "/api-keys", tag = "api-keys", params(Query), responses((status = 200, body = Page<ApiKey>)))]
+#[utoipa::path(get, operation_id = "api_keys_list", path = "/api-keys", tag = "api-keys", params(Query), responses((status = 200, body = Page<ApiKey>)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
@@ -163,7 +163,7 @@ pub(crate) async fn list(
 }
 
 /// One API key.
-#[utoipa::path(get, path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)), responses((status = 200, body = ApiKey)))]
+#[utoipa::path(get, operation_id = "api_keys_show", path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)), responses((status = 200, body = ApiKey)))]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     caller: Caller,
@@ -194,7 +194,7 @@ pub(crate) struct NewApiKey {
 }
 
 /// Makes an API key. Its text is in this answer's `key` and nowhere else.
-#[utoipa::path(post, path = "/api-keys", tag = "api-keys", request_body = NewApiKey, responses((status = 201, body = ApiKey)))]
+#[utoipa::path(post, operation_id = "api_keys_create", path = "/api-keys", tag = "api-keys", request_body = NewApiKey, responses((status = 201, body = ApiKey)))]
 pub(crate) async fn create(
     State(shared): State<Shared>,
     caller: Caller,
@@ -257,7 +257,7 @@ pub(crate) struct Changes {
 }
 
 /// Changes an active API key.
-#[utoipa::path(post, path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = ApiKey)))]
+#[utoipa::path(post, operation_id = "api_keys_update", path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = ApiKey)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -291,7 +291,7 @@ pub(crate) async fn update(
 }
 
 /// Revokes an API key, within a moment and for good. One that is revoked stays as it is.
-#[utoipa::path(post, path = "/api-keys/{id}/revoke", tag = "api-keys", params(("id" = Uuid, Path)), responses((status = 200, body = ApiKey)))]
+#[utoipa::path(post, operation_id = "api_keys_revoke", path = "/api-keys/{id}/revoke", tag = "api-keys", params(("id" = Uuid, Path)), responses((status = 200, body = ApiKey)))]
 pub(crate) async fn revoke(
     State(shared): State<Shared>,
     caller: Caller,
@@ -324,7 +324,7 @@ pub(crate) struct Rotation {
 
 /// Replaces an API key by a new one like it. The new one's text is in this answer's `key` and nowhere else; the old one expires
 /// when the grace is over, unless it does before.
-#[utoipa::path(post, path = "/api-keys/{id}/rotate", tag = "api-keys", params(("id" = Uuid, Path)), request_body = Rotation, responses((status = 201, body = ApiKey)))]
+#[utoipa::path(post, operation_id = "api_keys_rotate", path = "/api-keys/{id}/rotate", tag = "api-keys", params(("id" = Uuid, Path)), request_body = Rotation, responses((status = 201, body = ApiKey)))]
 pub(crate) async fn rotate(
     State(shared): State<Shared>,
     caller: Caller,
@@ -349,17 +349,17 @@ pub(crate) async fn rotate(
         let sql = "INSERT INTO api_keys (id, project_id, created_by, key_prefix, key_hash, name, description, scopes,
                                          allowed_ips, expires_at)
             SELECT $2, project_id, created_by, key_prefix, $3, name, description, scopes, allowed_ips,
-                   coalesce($4, expires_at)
+                   coalesce($4::timestamptz, expires_at)
             FROM api_keys WHERE id = $1 RETURNING id";
         let hash = key.hash.to_hex();
         transaction
             .one(sql, &[&id, &new_id, &hash, &rotation.expires_at])
             .await?;
         let sql = "UPDATE api_keys SET
-                expires_at = CASE WHEN $2 > 0 THEN least(expires_at, now() + make_interval(secs => $2)) ELSE expires_at END,
-                status = CASE WHEN $2 > 0 THEN status ELSE 'revoked' END,
-                revoked_at = CASE WHEN $2 > 0 THEN revoked_at ELSE now() END,
-                revoked_by = CASE WHEN $2 > 0 THEN revoked_by ELSE $3 END
+                expires_at = CASE WHEN $2::float8 > 0 THEN least(expires_at, now() + make_interval(secs => $2::float8)) ELSE expires_at END,
+                status = CASE WHEN $2::float8 > 0 THEN status ELSE 'revoked' END,
+                revoked_at = CASE WHEN $2::float8 > 0 THEN revoked_at ELSE now() END,
+                revoked_by = CASE WHEN $2::float8 > 0 THEN revoked_by ELSE $3::uuid END
             WHERE id = $1 RETURNING id";
         transaction
             .one(sql, &[&id, &grace, &caller.user_id])

@@ -105,7 +105,7 @@ pub(crate) struct Query {
 }
 
 /// Organizations, the newest first.
-#[utoipa::path(get, path = "/organizations", tag = "organizations", params(Query), responses((status = 200, body = Page<Organization>)))]
+#[utoipa::path(get, operation_id = "organizations_list", path = "/organizations", tag = "organizations", params(Query), responses((status = 200, body = Page<Organization>)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
@@ -129,7 +129,7 @@ pub(crate) async fn list(
 }
 
 /// One organization.
-#[utoipa::path(get, path = "/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)), responses((status = 200, body = Organization)))]
+#[utoipa::path(get, operation_id = "organizations_show", path = "/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)), responses((status = 200, body = Organization)))]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     caller: Caller,
@@ -158,7 +158,7 @@ pub(crate) struct NewOrganization {
 }
 
 /// Makes an organization.
-#[utoipa::path(post, path = "/organizations", tag = "organizations", request_body = NewOrganization, responses((status = 201, body = Organization)))]
+#[utoipa::path(post, operation_id = "organizations_create", path = "/organizations", tag = "organizations", request_body = NewOrganization, responses((status = 201, body = Organization)))]
 pub(crate) async fn create(
     State(shared): State<Shared>,
     caller: Caller,
@@ -216,7 +216,7 @@ pub(crate) struct Changes {
 }
 
 /// Changes an organization.
-#[utoipa::path(post, path = "/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Organization)))]
+#[utoipa::path(post, operation_id = "organizations_update", path = "/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Organization)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -262,7 +262,7 @@ pub(crate) async fn update(
 }
 
 /// Deletes an organization: its keys stop working, its usage stays on record.
-#[utoipa::path(delete, path = "/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+#[utoipa::path(delete, operation_id = "organizations_delete", path = "/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,

@@ -129,7 +129,7 @@ pub(crate) struct Query {
 }
 
 /// Policies, the newest first.
-#[utoipa::path(get, path = "/policies", tag = "policies", params(Query), responses((status = 200, body = Page<Policy>)))]
+#[utoipa::path(get, operation_id = "policies_list", path = "/policies", tag = "policies", params(Query), responses((status = 200, body = Page<Policy>)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
@@ -158,7 +158,7 @@ pub(crate) async fn list(
 }
 
 /// One policy.
-#[utoipa::path(get, path = "/policies/{id}", tag = "policies", params(("id" = Uuid, Path)), responses((status = 200, body = Policy)))]
+#[utoipa::path(get, operation_id = "policies_show", path = "/policies/{id}", tag = "policies", params(("id" = Uuid, Path)), responses((status = 200, body = Policy)))]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     caller: Caller,
@@ -196,7 +196,7 @@ pub(crate) struct NewPolicy {
 }
 
 /// Makes a policy. It is compiled as it will be in force: what can't be understood is refused, with every fault.
-#[utoipa::path(post, path = "/policies", tag = "policies", request_body = NewPolicy, responses((status = 201, body = Policy)))]
+#[utoipa::path(post, operation_id = "policies_create", path = "/policies", tag = "policies", request_body = NewPolicy, responses((status = 201, body = Policy)))]
 pub(crate) async fn create(
     State(shared): State<Shared>,
     caller: Caller,
@@ -266,7 +266,7 @@ pub(crate) struct Changes {
 }
 
 /// Changes a policy. What it will be is compiled first, as if it were new.
-#[utoipa::path(post, path = "/policies/{id}", tag = "policies", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Policy)))]
+#[utoipa::path(post, operation_id = "policies_update", path = "/policies/{id}", tag = "policies", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Policy)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -310,7 +310,7 @@ pub(crate) async fn update(
 }
 
 /// Deletes a policy.
-#[utoipa::path(delete, path = "/policies/{id}", tag = "policies", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+#[utoipa::path(delete, operation_id = "policies_delete", path = "/policies/{id}", tag = "policies", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,
@@ -365,7 +365,7 @@ pub(crate) struct ShownFault {
 }
 
 /// Says what is wrong with a policy, all of it, and makes nothing.
-#[utoipa::path(post, path = "/policies/validate", tag = "policies", request_body = Draft, responses((status = 200, body = Validation)))]
+#[utoipa::path(post, operation_id = "policies_validate", path = "/policies/validate", tag = "policies", request_body = Draft, responses((status = 200, body = Validation)))]
 pub(crate) async fn validate(
     State(shared): State<Shared>,
     caller: Caller,

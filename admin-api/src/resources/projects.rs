@@ -128,7 +128,7 @@ pub(crate) struct Query {
 }
 
 /// Projects, the newest first.
-#[utoipa::path(get, path = "/projects", tag = "projects", params(Query), responses((status = 200, body = Page<Project>)))]
+#[utoipa::path(get, operation_id = "projects_list", path = "/projects", tag = "projects", params(Query), responses((status = 200, body = Page<Project>)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
@@ -153,7 +153,7 @@ pub(crate) async fn list(
 }
 
 /// One project.
-#[utoipa::path(get, path = "/projects/{id}", tag = "projects", params(("id" = Uuid, Path)), responses((status = 200, body = Project)))]
+#[utoipa::path(get, operation_id = "projects_show", path = "/projects/{id}", tag = "projects", params(("id" = Uuid, Path)), responses((status = 200, body = Project)))]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     caller: Caller,
@@ -185,7 +185,7 @@ pub(crate) struct NewProject {
 }
 
 /// Makes a project.
-#[utoipa::path(post, path = "/projects", tag = "projects", request_body = NewProject, responses((status = 201, body = Project)))]
+#[utoipa::path(post, operation_id = "projects_create", path = "/projects", tag = "projects", request_body = NewProject, responses((status = 201, body = Project)))]
 pub(crate) async fn create(
     State(shared): State<Shared>,
     caller: Caller,
@@ -242,7 +242,7 @@ pub(crate) struct Changes {
 }
 
 /// Changes a project. Quotas and settings are in force within a moment, and what was spent stays counted.
-#[utoipa::path(post, path = "/projects/{id}", tag = "projects", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Project)))]
+#[utoipa::path(post, operation_id = "projects_update", path = "/projects/{id}", tag = "projects", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Project)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -272,7 +272,7 @@ pub(crate) async fn update(
 }
 
 /// Archives a project: its keys stop working, and it stays to be seen.
-#[utoipa::path(post, path = "/projects/{id}/archive", tag = "projects", params(("id" = Uuid, Path)), responses((status = 200, body = Project)))]
+#[utoipa::path(post, operation_id = "projects_archive", path = "/projects/{id}/archive", tag = "projects", params(("id" = Uuid, Path)), responses((status = 200, body = Project)))]
 pub(crate) async fn archive(
     State(shared): State<Shared>,
     caller: Caller,
@@ -286,7 +286,7 @@ pub(crate) async fn archive(
 }
 
 /// Deletes a project: its keys stop working, its usage stays on record.
-#[utoipa::path(delete, path = "/projects/{id}", tag = "projects", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+#[utoipa::path(delete, operation_id = "projects_delete", path = "/projects/{id}", tag = "projects", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,

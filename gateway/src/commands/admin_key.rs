@@ -1,12 +1,12 @@
 //! `mindweave admin-key`: the way in before the admin API has a caller.
 
+use admin_api::NewKey;
 use domain::key::ADMIN_KEY_PREFIX;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::{CommandError, Outcome, connect};
 use crate::cli::{AdminKey, AdminKeyCreate, Common, Role};
-use crate::keys::NewKey;
 use crate::out;
 
 pub(super) async fn run(common: &Common, words: AdminKey) -> Outcome {

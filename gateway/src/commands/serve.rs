@@ -20,13 +20,14 @@ pub(super) async fn run(common: &Common, listen: &Listen) -> Outcome {
     let running = Running::start(&config, &database).await?;
     tracing::info!(
         proxy = running.proxy_url(),
+        admin = running.admin_url(),
         metrics = running.metrics_url(),
         "listening"
     );
     if let Some(path) = &listen.ready_file {
         let ready = Ready {
             proxy_url: &running.proxy_url(),
-            admin_url: None,
+            admin_url: &running.admin_url(),
             metrics_url: &running.metrics_url(),
             database_url: &url.0,
             pid: std::process::id(),

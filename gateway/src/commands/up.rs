@@ -121,7 +121,7 @@ pub(super) fn database_url_of(data_dir: &Path) -> Option<String> {
 fn write_ready_file(path: &Path, running: &Running, url: &str, keys: &DemoKeys) -> Outcome {
     let ready = Ready {
         proxy_url: &running.proxy_url(),
-        admin_url: None,
+        admin_url: &running.admin_url(),
         metrics_url: &running.metrics_url(),
         database_url: url,
         pid: std::process::id(),
@@ -138,6 +138,10 @@ fn announce(running: &Running, data_dir: &Path, database_url: &str, keys: &DemoK
     out::line("\nMindWeave Gateway is ready.\n");
     out::line(format!(
         "  gateway     {proxy_url}          set ANTHROPIC_BASE_URL to this"
+    ));
+    out::line(format!(
+        "  admin API   {}/admin/v1/openapi.json",
+        running.admin_url()
     ));
     out::line(format!("  metrics     {}/metrics", running.metrics_url()));
     out::line(format!("  database    {database_url}"));

@@ -8,12 +8,14 @@ use testkit::command::run;
 use crate::MINDWEAVE;
 
 /// `serve` with a listener where somebody else listens.
-async fn check_taken(flag: &str, free: &str, key: &str) {
+async fn check_taken(flag: &str, free: [&str; 2], key: &str) {
     let scene = Scene::new().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let url = scene.database.url();
-    let words = ["serve", flag, &address, free, "127.0.0.1:0"];
+    let [one, other] = free;
+    let free = "127.0.0.1:0";
+    let words = ["serve", flag, &address, one, free, other, free];
     let environment = [("DATABASE_URL", url.as_str()), ("ANTHROPIC_API_KEY", "x")];
     let ended = run(MINDWEAVE, &words, &environment).await;
     assert_eq!(ended.code, Some(1), "{}", ended.err);
@@ -29,12 +31,32 @@ async fn check_taken(flag: &str, free: &str, key: &str) {
 
 #[tokio::test]
 async fn a_proxy_address_in_use_is_named() {
-    check_taken("--listen", "--metrics-listen", "proxy.listen").await;
+    check_taken(
+        "--listen",
+        ["--metrics-listen", "--admin-listen"],
+        "proxy.listen",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_metrics_address_in_use_is_named() {
-    check_taken("--metrics-listen", "--listen", "metrics.listen").await;
+    check_taken(
+        "--metrics-listen",
+        ["--listen", "--admin-listen"],
+        "metrics.listen",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_admin_address_in_use_is_named() {
+    check_taken(
+        "--admin-listen",
+        ["--listen", "--metrics-listen"],
+        "admin.listen",
+    )
+    .await;
 }
 
 #[tokio::test]

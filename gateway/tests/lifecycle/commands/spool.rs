@@ -99,6 +99,8 @@ async fn damage_is_found_and_nothing_starts_over_it() {
         data_dir,
         "--listen",
         "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
         "--metrics-listen",
         "127.0.0.1:0",
     ];

@@ -61,6 +61,8 @@ async fn an_up_that_is_ended_while_it_starts_leaves_no_database_running() {
             "up",
             "--listen",
             "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
             "--metrics-listen",
             "127.0.0.1:0",
         ])
@@ -90,6 +92,8 @@ async fn an_up_that_can_not_listen_stops_its_database() {
         "up",
         "--data-dir",
         &path,
+        "--admin-listen",
+        "127.0.0.1:0",
         "--metrics-listen",
         "127.0.0.1:0",
         "--listen",

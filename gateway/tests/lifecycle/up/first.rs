@@ -42,7 +42,7 @@ fn check_ready_file(gateway: &Gateway) {
     assert_eq!(fields, FIELDS);
     assert_eq!(mode(&gateway.ready_file()), 0o600);
     assert_eq!(ready["pid"], gateway.pid().as_raw_nonzero().get());
-    for url in ["proxy_url", "metrics_url"] {
+    for url in ["proxy_url", "admin_url", "metrics_url"] {
         let address = gateway.ready_text(url).strip_prefix("http://127.0.0.1:");
         assert!(address.unwrap().parse::<u16>().unwrap() > 0, "{ready}");
     }

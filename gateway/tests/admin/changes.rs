@@ -1,0 +1,93 @@
+//! Changes that meet other changes.
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::stage::{Stage, at, get, post, project};
+
+#[tokio::test]
+async fn a_change_may_ask_that_nobody_else_came_before() {
+    let stage = Stage::new().await;
+    let api = stage.of_tenant("admin").await;
+    let made = post(&api, "projects", project("one")).await;
+    let path = at(&format!("projects/{}", made["id"].as_str().unwrap()));
+    let seen = api.get(&path).await.header("etag").to_owned();
+    let careful = api.clone().with("if-match", &seen);
+    let changed = careful.post(&path, &json!({"name": "first"})).await;
+    assert_eq!(changed.status, StatusCode::OK);
+    assert_ne!(changed.header("etag"), seen);
+    let stale = careful.post(&path, &json!({"name": "second"})).await;
+    assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(stale.json()["error"]["type"], "conflict_error");
+    assert_eq!(api.get(&path).await.json()["name"], "first");
+    let whatever = api.clone().with("if-match", "*");
+    assert_eq!(
+        whatever.post(&path, &json!({"name": "third"})).await.status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_is_a_conflict_until_it_is_free() {
+    let stage = Stage::new().await;
+    let api = stage.of_tenant("admin").await;
+    let made = post(&api, "projects", project("one")).await;
+    let taken = api.post(&at("projects"), &project("one")).await;
+    assert_eq!(taken.status, StatusCode::CONFLICT);
+    assert_eq!(taken.json()["error"]["type"], "conflict_error");
+    assert!(
+        taken.json()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("slug: ")
+    );
+    crate::stage::delete(&api, &format!("projects/{}", made["id"].as_str().unwrap())).await;
+    post(&api, "projects", project("one")).await;
+}
+
+#[tokio::test]
+async fn absent_stays_and_null_clears() {
+    let stage = Stage::new().await;
+    let api = stage.of_tenant("admin").await;
+    let made = json!({"name": "n", "slug": "s", "description": "about"});
+    let made = post(&api, "projects", made).await;
+    let path = format!("projects/{}", made["id"].as_str().unwrap());
+    let changed = post(&api, &path, json!({"name": "m"})).await;
+    assert_eq!(
+        (&changed["name"], &changed["description"]),
+        (&json!("m"), &json!("about"))
+    );
+    let changed = post(&api, &path, json!({"description": null})).await;
+    assert_eq!(changed["description"], json!(null));
+    assert_eq!(get(&api, &path).await, changed);
+}
+
+#[tokio::test]
+async fn a_revoked_key_stays_revoked() {
+    let stage = Stage::new().await;
+    let api = stage.of_tenant("member").await;
+    let key = json!({"project_id": stage.scene.tenant.project_id, "name": "k",
+        "allowed_ips": ["10.0.0.0/8", "::1"], "scopes": ["read"]});
+    let key = post(&api, "api-keys", key).await;
+    assert_eq!(key["allowed_ips"], json!(["10.0.0.0/8", "::1/128"]));
+    let path = format!("api-keys/{}", key["id"].as_str().unwrap());
+    assert!(get(&api, &path).await.get("key").is_none(), "shown once");
+    let revoked = post(&api, &format!("{path}/revoke"), json!({})).await;
+    assert_eq!(
+        revoked["revoked_by"],
+        stage.scene.tenant.user_id.to_string()
+    );
+    assert_eq!(
+        post(&api, &format!("{path}/revoke"), json!({})).await,
+        revoked,
+        "once"
+    );
+    for (path, body) in [
+        (path.clone(), json!({"name": "x"})),
+        (format!("{path}/rotate"), json!({})),
+    ] {
+        let refused = api.post(&at(&path), &body).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{path}");
+        assert_eq!(refused.error_code(), "not_active");
+    }
+}
