@@ -96,6 +96,7 @@ impl Running {
         let mcp_servers = Arc::new(McpRegistry::default());
         let objects = Arc::new(UpstreamObjects::default());
         let engine = Arc::new(Engine::new(Arc::clone(&clock)));
+        let settled = Arc::<SettledState>::default();
         let (snapshot, state) = Snapshot::new(
             database.clone(),
             Memory::new(
@@ -104,6 +105,7 @@ impl Running {
                 Arc::clone(&objects),
                 Arc::clone(&engine),
             ),
+            Arc::clone(&settled),
             targets.clone(),
             &config.data_dir,
             Arc::clone(&clock),
@@ -124,7 +126,6 @@ impl Running {
         }
         let (tell, decided) = mpsc::channel(DECIDED);
         let (ingest, lanes) = Ingest::start(&config.ingest, database, &clock, &prices, Some(tell))?;
-        let settled = Arc::<SettledState>::default();
         let settling = Settling {
             database: database.clone(),
             spooled: ingest.spooled(),

@@ -6,17 +6,18 @@
 //! decide about as long as it hasn't: those are added when they are stored. It is tried until the database answers. A gateway isn't
 //! ready before; but it doesn't wait for a database that is away: then counters begin at nothing.
 
+mod corrections;
 mod late;
 mod stored;
 mod sums;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::{Timestamp, error_chain};
 use ingest::{Database, DatabaseError, Decided, SpoolFault, Spooled};
-use policy_engine::{Engine, Settled};
+use policy_engine::{Correction, Engine, Settled};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinError;
 use tokio::time::timeout;
@@ -30,6 +31,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(600);
 /// So often a spool that can't be read is tried again: its oldest files may go while they are looked for.
 const SPOOL_ATTEMPTS: u32 = 5;
 
+use corrections::{Corrections, Seen};
 use late::Late;
 use stored::Positions;
 
@@ -42,6 +44,7 @@ pub(crate) struct SettledState {
     known: AtomicBool,
     /// It failed, or takes its time.
     delayed: AtomicBool,
+    corrections: Mutex<Corrections>,
 }
 
 impl SettledState {
@@ -52,6 +55,18 @@ impl SettledState {
     /// Whether nothing is left to wait for.
     pub(crate) fn is_known_or_delayed(&self) -> bool {
         self.is_known() || self.delayed.load(Ordering::Relaxed)
+    }
+
+    /// What was stored costs something else since a transaction. It counts at once, or with the sum.
+    pub(crate) fn correct(&self, engine: &Engine, xid: u64, corrections: &[Correction]) {
+        engine.correct(&self.corrections().add(xid, corrections));
+    }
+
+    fn corrections(&self) -> std::sync::MutexGuard<'_, Corrections> {
+        // Whoever panicked with it left a list that is whole.
+        self.corrections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn delay(&self) {
@@ -68,6 +83,16 @@ pub(crate) struct Settling {
     /// Requests that were admitted from here on are this process' own.
     pub(crate) before: Timestamp,
     pub(crate) tasks: TaskTracker,
+}
+
+/// What was spent before.
+#[derive(Debug)]
+struct Sum {
+    settled: Vec<Settled>,
+    /// How far the streams were stored then.
+    up_to: Positions,
+    /// Which transactions had ended then.
+    seen: Seen,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -96,10 +121,11 @@ impl Settling {
         let mut patience = Box::pin(tokio::time::sleep(READY_PATIENCE));
         loop {
             tokio::select! {
-                (settled, up_to) = &mut reading => {
+                Sum { settled, up_to, seen } = &mut reading => {
                     tracing::info!(counters = settled.len(), "budgets begin with what was spent before");
                     self.engine.add_settled(&settled);
                     self.engine.add_late(&late.sum_is_made(up_to));
+                    self.engine.correct(&self.state.corrections().sum_is_made(seen));
                     self.state.known.store(true, Ordering::Release);
                     break;
                 }
@@ -112,7 +138,7 @@ impl Settling {
         }
     }
 
-    async fn read(&self) -> (Vec<Settled>, Positions) {
+    async fn read(&self) -> Sum {
         let (mut backoff, mut spool_faults) = (FIRST_BACKOFF, 0);
         loop {
             match self.once(spool_faults >= SPOOL_ATTEMPTS).await {
@@ -137,19 +163,19 @@ impl Settling {
     }
 
     /// `partly`: with what can be read of the spool.
-    async fn once(&self, partly: bool) -> Result<(Vec<Settled>, Positions), SettledError> {
+    async fn once(&self, partly: bool) -> Result<Sum, SettledError> {
         let reading = async {
             let mut client = self.database.connect(&self.tasks).await?;
             Ok::<_, SettledError>(stored::read(&mut client, self.before).await?)
         };
         let stored = timeout(READ_TIMEOUT, Box::pin(reading)).await;
-        let (mut sums, positions) = stored.map_err(|_| SettledError::Silent)??;
+        let (mut sums, up_to, seen) = stored.map_err(|_| SettledError::Silent)??;
         let (spooled, before) = (self.spooled.clone(), self.before);
         let adding = self.tasks.spawn_blocking(move || {
-            let added = spooled.each_unstored(&positions, before, |usage| sums.add_spooled(usage));
-            (sums, positions, added)
+            let added = spooled.each_unstored(&up_to, before, |usage| sums.add_spooled(usage));
+            (sums, up_to, added)
         });
-        let (sums, positions, added) = adding.await?;
+        let (sums, up_to, added) = adding.await?;
         match added {
             Err(error) if partly => {
                 let error = error_chain(&error);
@@ -160,7 +186,11 @@ impl Settling {
             }
             added => added?,
         }
-        Ok((sums.into_settled(), positions))
+        Ok(Sum {
+            settled: sums.into_settled(),
+            up_to,
+            seen,
+        })
     }
 }
 

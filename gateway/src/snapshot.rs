@@ -37,6 +37,7 @@ pub(crate) use self::load::{Targets, load_key};
 pub(crate) use self::memory::Memory;
 use self::rules::Whose;
 pub(crate) use self::state::{InForce, SnapshotState};
+use crate::settled::SettledState;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// A database that takes longer for anything is treated as gone.
@@ -53,6 +54,7 @@ const CHANGES_WAITING: usize = 1_024;
 pub(crate) struct Snapshot {
     database: Database,
     memory: Memory,
+    settled: Arc<SettledState>,
     /// Up to where the owners of objects upstream are loaded.
     last_object: i64,
     clock: Arc<dyn Clock>,
@@ -84,6 +86,7 @@ impl Snapshot {
     pub(crate) fn new(
         database: Database,
         memory: Memory,
+        settled: Arc<SettledState>,
         targets: Targets,
         data_dir: &Path,
         clock: Arc<dyn Clock>,
@@ -94,6 +97,7 @@ impl Snapshot {
         let snapshot = Self {
             database,
             memory,
+            settled,
             last_object: 0,
             clock: Arc::clone(&clock),
             next_comparison: Duration::ZERO,
@@ -235,6 +239,10 @@ impl Snapshot {
         changes: &[Change],
         all: bool,
     ) -> Result<(), SnapshotError> {
+        // First: nothing that fails may lose them.
+        for (xid, corrections) in Change::corrections(changes) {
+            self.settled.correct(self.memory.engine(), xid, corrections);
+        }
         if all {
             self.compare_rules(client).await?;
         } else {
@@ -249,7 +257,6 @@ impl Snapshot {
             self.reload(client, &scope).await?;
         }
         self.let_go_of_rules();
-        self.memory.engine().correct(Change::corrections(changes));
         if all || Change::concern(changes, "upstream_objects") {
             self.follow_objects(client).await?;
         }

@@ -14,6 +14,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
+use super::corrections::Seen;
 use super::sums::{Account, Sums, start};
 
 /// Of a span of time, divided where the hour begins.
@@ -50,7 +51,7 @@ pub(super) type Positions = HashMap<Uuid, u64>;
 pub(super) async fn read(
     client: &mut Client,
     before: Timestamp,
-) -> Result<(Sums, Positions), Error> {
+) -> Result<(Sums, Positions, Seen), Error> {
     let building = client.build_transaction();
     let transaction = building
         .isolation_level(IsolationLevel::RepeatableRead)
@@ -61,6 +62,7 @@ pub(super) async fn read(
         .batch_execute("SET LOCAL statement_timeout = 0")
         .await?;
     let positions = positions(&transaction).await?;
+    let seen = seen(&transaction).await?;
     let mut sums = Sums::new(before);
     let [hour, today, week, month] = [Window::Hour, Window::Day, Window::Week, Window::Month]
         .map(|window| sql_time(start(window, before)));
@@ -82,10 +84,18 @@ pub(super) async fn read(
     }
     // It has only read.
     transaction.rollback().await?;
-    Ok((sums, positions))
+    Ok((sums, positions, seen))
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// The transactions that the sum sees.
+async fn seen(transaction: &Transaction<'_>) -> Result<Seen, Error> {
+    let query = "SELECT pg_current_snapshot()::text";
+    let text: String = transaction.query_one(query, &[]).await?.try_get(0)?;
+    // What isn't understood has seen nothing: a correction may count twice then, and none is lost.
+    Ok(Seen::parse(&text).unwrap_or_default())
+}
 
 async fn positions(transaction: &Transaction<'_>) -> Result<Positions, Error> {
     let rows = transaction

@@ -26,7 +26,9 @@ const RULES: [&str; 7] = [
 pub(super) struct Change {
     table: String,
     id: Option<Uuid>,
-    /// Of `usage_events`: what costs something else now.
+    /// Of `usage_events`: the transaction that says so, and what costs something else since.
+    #[serde(default)]
+    xid: String,
     #[serde(default)]
     corrections: Vec<Correction>,
 }
@@ -42,9 +44,13 @@ impl Change {
         changes.iter().any(|change| change.table == table)
     }
 
-    /// What turned out to have cost something else.
-    pub(super) fn corrections(changes: &[Self]) -> impl Iterator<Item = &Correction> {
-        changes.iter().flat_map(|change| &change.corrections)
+    /// What turned out to have cost something else, each with its transaction.
+    pub(super) fn corrections(changes: &[Self]) -> impl Iterator<Item = (u64, &[Correction])> {
+        let some = changes
+            .iter()
+            .filter(|change| !change.corrections.is_empty());
+        // One that can't be told apart counts as the newest.
+        some.map(|change| (change.xid.parse().unwrap_or(u64::MAX), &*change.corrections))
     }
 
     /// The rows that have changed of what rules are made of; `None` if a table has as a whole.
@@ -121,6 +127,7 @@ mod tests {
         let change = |table: &str, id: Option<Uuid>| Change {
             table: table.to_owned(),
             id,
+            xid: String::new(),
             corrections: Vec::new(),
         };
         for (changes, expected) in [

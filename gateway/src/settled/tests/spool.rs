@@ -178,12 +178,12 @@ async fn whatever_is_stored_meanwhile_every_event_counts_once() {
     drop(slot.submit(event(1, own)));
     bench.link.restore();
     eventually("all of it is stored", || async {
-        assert_eq!(settling.read().await.0, expected(before));
+        assert_eq!(settling.read().await.settled, expected(before));
         let now = bench.stored().await;
         (now > EVENTS.cast_signed()).then_some(())
     })
     .await;
-    assert_eq!(settling.read().await.0, expected(before));
+    assert_eq!(settling.read().await.settled, expected(before));
     drop(lane);
     ingest.finish(testkit::PATIENCE).await.unwrap();
 }
@@ -200,8 +200,8 @@ async fn a_database_that_is_away_is_waited_for() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         bench.link.restore();
     };
-    let ((settled, _), ()) = tokio::join!(reading, restoring);
-    assert_eq!(settled, []);
+    let (sum, ()) = tokio::join!(reading, restoring);
+    assert_eq!(sum.settled, []);
     drop(lane);
     ingest.finish(testkit::PATIENCE).await.unwrap();
 }
@@ -236,6 +236,6 @@ async fn a_spool_that_stays_unreadable_is_left_out_in_the_end() {
         database: sql,
         ..settling
     };
-    assert_eq!(settling.read().await.0, []);
+    assert_eq!(settling.read().await.settled, []);
     drop((ingest, lane));
 }

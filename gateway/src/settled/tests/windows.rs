@@ -148,7 +148,7 @@ async fn close_days(sql: &Client, until: Timestamp) {
 
 async fn read(database: &Database, before: Timestamp) -> Vec<Settled> {
     let mut client = database.connect().await;
-    let (sums, _) = stored::read(&mut client, before).await.unwrap();
+    let (sums, ..) = stored::read(&mut client, before).await.unwrap();
     sums.into_settled()
 }
 

@@ -17,8 +17,11 @@ pub(super) async fn tell(
     transaction: &Transaction<'_>,
     changes: &[Change],
 ) -> Result<(), tokio_postgres::Error> {
+    let query = "SELECT pg_current_xact_id()::text";
+    let xid: String = transaction.query_one(query, &[]).await?.try_get(0)?;
     for corrections in added_up(changes).chunks(AT_ONCE) {
-        let payload = json!({"table": "usage_events", "id": null, "corrections": corrections});
+        let payload =
+            json!({"table": "usage_events", "id": null, "xid": xid, "corrections": corrections});
         let notify = "SELECT pg_notify('mindweave', $1)";
         transaction.execute(notify, &[&payload.to_string()]).await?;
     }

@@ -71,6 +71,7 @@ impl Bench {
         let (snapshot, _) = Snapshot::new(
             connecting,
             memory,
+            Arc::default(),
             targets(),
             data_dir.path(),
             clock::system(),
