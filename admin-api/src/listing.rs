@@ -2,6 +2,7 @@
 //!
 //! A page begins behind an object, not behind a number of them: what is made or archived meanwhile neither hides nor repeats anything.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -16,8 +17,10 @@ const MAX_LIMIT: u16 = 1_000;
 
 /// What a list is of.
 pub(crate) trait Listed: Sized {
-    /// The table, with `id` and `created_at`, by its alias `t`.
+    /// The table, with an `id`, by its alias `t`.
     const FROM: &'static str;
+    /// The column that says since when it is there.
+    const SINCE: &'static str = "created_at";
     /// What is selected.
     const COLUMNS: &'static str;
 
@@ -115,27 +118,28 @@ pub(crate) async fn page<T: Listed>(
         (_, Some(id)) => ("before_id", Some(id), ">", "ASC"),
         (id, None) => ("after_id", id, "<", "DESC"),
     };
+    let since = T::SINCE;
     if let Some(id) = cursor {
         // As far as the caller may see: of others' objects it is not told that there are any.
         let sql = format!(
-            "SELECT t.created_at FROM {} WHERE {} AND t.id = ${}",
+            "SELECT t.{since} FROM {} WHERE {} AND t.id = ${}",
             T::FROM,
             filter.sql(),
             filter.values.len() + 1
         );
         let mut values = filter.values();
         values.push(&id);
-        if transaction.maybe(&sql, &values).await?.is_none() {
-            return Err(ApiError::invalid(
-                name,
-                "there is no such object in this list",
-            ));
-        }
-        let table = T::FROM.split_whitespace().next().unwrap_or_default();
-        filter.and(&format!("(t.created_at, t.id) {beyond} (SELECT c.created_at, c.id FROM {table} c WHERE c.id = ?)"), id);
+        let row = transaction.maybe(&sql, &values).await?;
+        let row =
+            row.ok_or_else(|| ApiError::invalid(name, "there is no such object in this list"))?;
+        let moment: DateTime<Utc> = row.try_get(0)?;
+        filter.and(&format!("t.{since} {beyond}= ?"), moment);
+        // The database keeps moments as finely as they are read here.
+        let place = filter.values.len();
+        filter.and(&format!("(t.{since}, t.id) {beyond} (${place}, ?)"), id);
     }
     let sql = format!(
-        "SELECT {} FROM {} WHERE {} ORDER BY t.created_at {order}, t.id {order} LIMIT {}",
+        "SELECT {} FROM {} WHERE {} ORDER BY t.{since} {order}, t.id {order} LIMIT {}",
         T::COLUMNS,
         T::FROM,
         filter.sql(),

@@ -1,6 +1,8 @@
 //! What there is to manage, a file each.
 
+mod admin_keys;
 mod api_keys;
+mod audit_logs;
 mod organizations;
 mod policies;
 mod projects;
@@ -25,6 +27,10 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(api_keys::show, api_keys::update))
         .routes(routes!(api_keys::revoke))
         .routes(routes!(api_keys::rotate))
+        .routes(routes!(admin_keys::list, admin_keys::create))
+        .routes(routes!(admin_keys::show))
+        .routes(routes!(admin_keys::revoke))
+        .routes(routes!(audit_logs::list))
         .routes(routes!(policies::list, policies::create))
         .routes(routes!(policies::validate))
         .routes(routes!(policies::show, policies::update, policies::delete))

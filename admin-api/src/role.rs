@@ -15,6 +15,8 @@ pub(crate) enum Role {
     Owner,
 }
 
+pub(crate) const ROLES: &[&str] = &["owner", "admin", "member", "viewer"];
+
 /// What callers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
@@ -28,6 +30,9 @@ pub(crate) enum Act {
     ChangeApiKeys,
     ReadPolicies,
     ChangePolicies,
+    ReadAdminKeys,
+    ChangeAdminKeys,
+    ReadAuditLogs,
 }
 
 impl Role {
@@ -51,9 +56,12 @@ impl Act {
             | Self::ReadApiKeys
             | Self::ReadPolicies => Some(Role::Viewer),
             Self::ChangeApiKeys => Some(Role::Member),
-            Self::ChangeProjects | Self::ChangeOrganizations | Self::ChangePolicies => {
-                Some(Role::Admin)
-            }
+            Self::ChangeProjects
+            | Self::ChangeOrganizations
+            | Self::ChangePolicies
+            | Self::ReadAdminKeys
+            | Self::ReadAuditLogs => Some(Role::Admin),
+            Self::ChangeAdminKeys => Some(Role::Owner),
             Self::MakeOrganizations => None,
         }
     }

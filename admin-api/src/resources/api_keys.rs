@@ -408,10 +408,20 @@ pub(super) async fn check_creator(
     caller: &Caller,
     user_id: Uuid,
 ) -> Result<()> {
+    check_user(transaction, caller.org_id, user_id, "created_by").await
+}
+
+/// A user is there, and a member of the organization, if there is one.
+pub(super) async fn check_user(
+    transaction: &Transaction,
+    org_id: Option<Uuid>,
+    user_id: Uuid,
+    path: &str,
+) -> Result<()> {
     let sql = "SELECT FROM users u WHERE u.id = $1 AND u.deleted_at IS NULL
         AND ($2::uuid IS NULL OR EXISTS (SELECT FROM org_members m WHERE m.user_id = u.id AND m.org_id = $2))";
-    let found = transaction.maybe(sql, &[&user_id, &caller.org_id]).await?;
+    let found = transaction.maybe(sql, &[&user_id, &org_id]).await?;
     found
         .map(drop)
-        .ok_or_else(|| ApiError::invalid("created_by", "there is no such user"))
+        .ok_or_else(|| ApiError::invalid(path, "there is no such user"))
 }

@@ -13,6 +13,7 @@ struct Belongings {
     project: String,
     key: String,
     policy: String,
+    admin_key: String,
 }
 
 async fn belongings(stage: &Stage, org: Uuid, user: Uuid) -> Belongings {
@@ -26,11 +27,14 @@ async fn belongings(stage: &Stage, org: Uuid, user: Uuid) -> Belongings {
     let policy = json!({"project_id": project, "name": "x", "policy_type": "usage", "created_by": user,
         "rules": {"max_tokens_per_day": 1}, "status": "draft"});
     let policy = id(&post(api, "policies", policy).await);
+    let admin_key = json!({"org_id": org, "role": "viewer", "name": "a"});
+    let admin_key = id(&post(api, "admin-keys", admin_key).await);
     Belongings {
         org,
         project,
         key,
         policy,
+        admin_key,
     }
 }
 
@@ -43,6 +47,7 @@ fn routes(of: &Belongings) -> Vec<Route> {
         project,
         key,
         policy,
+        admin_key,
     } = of;
     let get = |path: String| (Method::GET, path, json!(null), Some("viewer"));
     let post = |path: String, body: Value, role| (Method::POST, path, body, role);
@@ -111,6 +116,22 @@ fn routes(of: &Belongings) -> Vec<Route> {
             Some("admin"),
         ),
         (
+            Method::GET,
+            format!("admin-keys/{admin_key}"),
+            json!(null),
+            Some("admin"),
+        ),
+        post(
+            "admin-keys".to_owned(),
+            json!({"org_id": org, "role": "viewer", "name": "n"}),
+            Some("owner"),
+        ),
+        post(
+            format!("admin-keys/{admin_key}/revoke"),
+            json!({}),
+            Some("owner"),
+        ),
+        (
             Method::DELETE,
             format!("organizations/{org}"),
             json!(null),
@@ -174,7 +195,14 @@ async fn what_is_somebody_elses_is_not_there() {
         };
         assert_eq!(status, expected, "{method} {path}");
     }
-    for list in ["organizations", "projects", "api-keys", "policies"] {
+    for list in [
+        "organizations",
+        "projects",
+        "api-keys",
+        "policies",
+        "admin-keys",
+        "audit-logs",
+    ] {
         let shown = get(&owner, &format!("{list}?limit=1000")).await.to_string();
         for id in [
             &theirs.org.to_string(),

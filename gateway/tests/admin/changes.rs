@@ -91,3 +91,32 @@ async fn a_revoked_key_stays_revoked() {
         assert_eq!(refused.error_code(), "not_active");
     }
 }
+
+#[tokio::test]
+async fn an_admin_key_opens_until_it_is_revoked() {
+    let stage = Stage::new().await;
+    let owner = stage.of_tenant("owner").await;
+    let key = json!({"role": "admin", "name": "ci", "user_id": stage.scene.tenant.user_id});
+    let key = post(&owner, "admin-keys", key).await;
+    let made = stage.client(key["key"].as_str().unwrap());
+    let who = get(&made, "whoami").await;
+    assert_eq!(who["admin_key_id"], key["id"]);
+    assert_eq!(who["org_id"], stage.scene.tenant.org_id.to_string());
+    assert_eq!(who["role"], "admin");
+    post(&made, "projects", project("by-ci")).await;
+    let path = format!("admin-keys/{}/revoke", key["id"].as_str().unwrap());
+    let revoked = post(&owner, &path, json!({})).await;
+    assert_eq!(
+        (&revoked["status"], revoked.get("key")),
+        (&json!("revoked"), None)
+    );
+    let refused = made.get(&at("whoami")).await;
+    assert_eq!(refused.error_code(), "key_revoked");
+
+    let everything = json!({"role": "viewer", "name": "x"});
+    let refused = stage
+        .installation
+        .post(&at("admin-keys"), &everything)
+        .await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+}

@@ -1,0 +1,248 @@
+//! `/admin/v1/admin-keys`
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::key::ADMIN_KEY_PREFIX;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::api_keys::check_user;
+use crate::body::Body;
+use crate::caller::Caller;
+use crate::check;
+use crate::error::{ApiError, Result};
+use crate::etag::{IfMatch, Tagged, Versioned};
+use crate::listing::{self, Filter, Listed, Page, Part};
+use crate::new_key::NewKey;
+use crate::params::{Id, Params};
+use crate::role::{Act, ROLES, Role};
+use crate::server::Shared;
+use crate::sql::Columns;
+use crate::transaction::Transaction;
+
+const STATUSES: &[&str] = &["active", "revoked", "expired"];
+
+/// A key for this API.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AdminKey {
+    id: Uuid,
+    /// `admin_key`
+    r#type: &'static str,
+    /// null: the whole installation.
+    org_id: Option<Uuid>,
+    /// Whose it is; null: nobody's in particular.
+    user_id: Option<Uuid>,
+    /// `owner`, `admin`, `member` or `viewer`
+    role: String,
+    name: String,
+    /// Addresses and networks that it may come from; null: any.
+    allowed_ips: Option<Vec<String>>,
+    expires_at: Option<DateTime<Utc>>,
+    /// `active`, `revoked` or `expired`
+    status: String,
+    /// To the minute.
+    last_used_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// The key itself: in the answer that makes it and never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+impl Listed for AdminKey {
+    const FROM: &'static str = "admin_keys t";
+    const COLUMNS: &'static str = "t.id, t.org_id, t.user_id, t.role, t.name, t.allowed_ips::text[] AS allowed_ips, \
+        t.expires_at, t.status, t.last_used_at, t.revoked_at, t.created_at, t.updated_at";
+
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            r#type: "admin_key",
+            org_id: row.try_get("org_id")?,
+            user_id: row.try_get("user_id")?,
+            role: row.try_get("role")?,
+            name: row.try_get("name")?,
+            allowed_ips: row.try_get("allowed_ips")?,
+            expires_at: row.try_get("expires_at")?,
+            status: row.try_get("status")?,
+            last_used_at: row.try_get("last_used_at")?,
+            revoked_at: row.try_get("revoked_at")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+            key: None,
+        })
+    }
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+impl Versioned for AdminKey {
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+}
+
+fn visible(caller: &Caller) -> Filter {
+    let mut filter = Filter::default();
+    filter.and_if("t.org_id = ?", caller.org_id);
+    filter
+}
+
+async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<AdminKey> {
+    let found = listing::find(transaction, visible(caller), id).await?;
+    found.ok_or_else(|| ApiError::not_found("admin key"))
+}
+
+/// Which keys.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Query {
+    /// 1 to 1,000; 20 if not given.
+    limit: Option<u16>,
+    after_id: Option<Uuid>,
+    before_id: Option<Uuid>,
+    org_id: Option<Uuid>,
+    user_id: Option<Uuid>,
+    status: Option<String>,
+}
+
+/// Admin keys, the newest first.
+#[utoipa::path(get, operation_id = "admin_keys_list", path = "/admin-keys", tag = "admin-keys", params(Query), responses((status = 200, body = Page<AdminKey>)))]
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Params(query): Params<Query>,
+) -> Result<Json<Page<AdminKey>>> {
+    caller.may(Act::ReadAdminKeys)?;
+    if let Some(status) = &query.status {
+        check::one_of("status", status, STATUSES)?;
+    }
+    let mut filter = visible(&caller);
+    filter.and_if("t.org_id = ?", query.org_id);
+    filter.and_if("t.user_id = ?", query.user_id);
+    filter.and_if("t.status = ?", query.status);
+    let part = Part {
+        limit: query.limit,
+        after_id: query.after_id,
+        before_id: query.before_id,
+    };
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let page = listing::page(&transaction, filter, part).await;
+    transaction.end(page).await.map(Json)
+}
+
+/// One admin key.
+#[utoipa::path(get, operation_id = "admin_keys_show", path = "/admin-keys/{id}", tag = "admin-keys", params(("id" = Uuid, Path)), responses((status = 200, body = AdminKey)))]
+pub(crate) async fn show(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Tagged<AdminKey>> {
+    caller.may(Act::ReadAdminKeys)?;
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let found = find(&transaction, &caller, id).await;
+    let found = transaction.end(found).await?;
+    Ok(Tagged(StatusCode::OK, found))
+}
+
+/// A new key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAdminKey {
+    /// The caller's own if not given; of callers of the whole installation, the whole installation.
+    org_id: Option<Uuid>,
+    /// A user of the organization, whose doing it will be.
+    user_id: Option<Uuid>,
+    /// `owner`, `admin`, `member` or `viewer`; of the whole installation always `owner`.
+    role: String,
+    name: String,
+    allowed_ips: Option<Vec<String>>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// Makes an admin key. Its text is in this answer's `key` and nowhere else.
+#[utoipa::path(post, operation_id = "admin_keys_create", path = "/admin-keys", tag = "admin-keys", request_body = NewAdminKey, responses((status = 201, body = AdminKey)))]
+pub(crate) async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Body(new): Body<NewAdminKey>,
+) -> Result<Tagged<AdminKey>> {
+    caller.may(Act::ChangeAdminKeys)?;
+    check::text("name", &new.name, 255)?;
+    check::one_of("role", &new.role, ROLES)?;
+    let org_id = match (caller.org_id, new.org_id) {
+        (None, given) => given,
+        (Some(_), given) => Some(caller.org_of_new(given)?),
+    };
+    if org_id.is_none() && Role::parse(&new.role) != Some(Role::Owner) {
+        return Err(ApiError::invalid(
+            "role",
+            "must be owner where the key is for the whole installation",
+        ));
+    }
+    let key = NewKey::generate(ADMIN_KEY_PREFIX);
+    let id = Uuid::now_v7();
+    let mut columns = Columns::default();
+    columns.set("id", id);
+    columns.set_if("org_id", org_id);
+    columns.set_if("user_id", new.user_id);
+    columns.set("role", new.role);
+    columns.set("name", new.name);
+    columns.set("key_hash", key.hash.to_hex());
+    if let Some(ips) = new.allowed_ips {
+        check::nets("allowed_ips", &ips)?;
+        columns.set_as("allowed_ips", "::text[]::inet[]", ips);
+    }
+    columns.set_if("expires_at", new.expires_at);
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let made = async {
+        if let Some(org_id) = org_id {
+            let sql = "SELECT FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR SHARE";
+            let org = transaction.maybe(sql, &[&org_id]).await?;
+            org.ok_or_else(|| ApiError::not_found("organization"))?;
+        }
+        if let Some(user_id) = new.user_id {
+            check_user(&transaction, org_id, user_id, "user_id").await?;
+        }
+        columns.insert(&transaction, "admin_keys").await?;
+        find(&transaction, &caller, id).await
+    };
+    let made = made.await;
+    let made = transaction.end(made).await?;
+    let made = AdminKey {
+        key: Some(key.text),
+        ..made
+    };
+    Ok(Tagged(StatusCode::CREATED, made))
+}
+
+/// Revokes an admin key, at once and for good. One that is revoked stays as it is.
+#[utoipa::path(post, operation_id = "admin_keys_revoke", path = "/admin-keys/{id}/revoke", tag = "admin-keys", params(("id" = Uuid, Path)), responses((status = 200, body = AdminKey)))]
+pub(crate) async fn revoke(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    if_match: IfMatch,
+) -> Result<Tagged<AdminKey>> {
+    caller.may(Act::ChangeAdminKeys)?;
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let revoked = async {
+        let found: Option<AdminKey> = listing::lock(&transaction, visible(&caller), id).await?;
+        if_match.check(&found.ok_or_else(|| ApiError::not_found("admin key"))?)?;
+        let sql = "UPDATE admin_keys SET status = 'revoked', revoked_at = now()
+            WHERE id = $1 AND status <> 'revoked' RETURNING id";
+        transaction.maybe(sql, &[&id]).await?;
+        find(&transaction, &caller, id).await
+    };
+    let revoked = revoked.await;
+    let revoked = transaction.end(revoked).await?;
+    Ok(Tagged(StatusCode::OK, revoked))
+}
