@@ -234,6 +234,7 @@ impl From<tokio_postgres::Error> for ApiError {
 fn taken(constraint: &str) -> String {
     match constraint {
         "idx_orgs_slug" => "slug: another organization has it".to_owned(),
+        "idx_users_email" => "email: another user has it".to_owned(),
         "idx_projects_org_slug" => "slug: another project of the organization has it".to_owned(),
         other => format!("there is one already ({other})"),
     }

@@ -6,6 +6,7 @@ mod audit_logs;
 mod organizations;
 mod policies;
 mod projects;
+mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,6 +21,8 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
             organizations::update,
             organizations::delete
         ))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::show, users::update))
         .routes(routes!(projects::list, projects::create))
         .routes(routes!(projects::show, projects::update, projects::delete))
         .routes(routes!(projects::archive))

@@ -33,6 +33,9 @@ pub(crate) enum Act {
     ReadAdminKeys,
     ChangeAdminKeys,
     ReadAuditLogs,
+    ReadUsers,
+    /// They may be members of other organizations too.
+    ChangeUsers,
 }
 
 impl Role {
@@ -54,7 +57,8 @@ impl Act {
             Self::ReadOrganizations
             | Self::ReadProjects
             | Self::ReadApiKeys
-            | Self::ReadPolicies => Some(Role::Viewer),
+            | Self::ReadPolicies
+            | Self::ReadUsers => Some(Role::Viewer),
             Self::ChangeApiKeys => Some(Role::Member),
             Self::ChangeProjects
             | Self::ChangeOrganizations
@@ -62,7 +66,7 @@ impl Act {
             | Self::ReadAdminKeys
             | Self::ReadAuditLogs => Some(Role::Admin),
             Self::ChangeAdminKeys => Some(Role::Owner),
-            Self::MakeOrganizations => None,
+            Self::MakeOrganizations | Self::ChangeUsers => None,
         }
     }
 

@@ -14,6 +14,7 @@ struct Belongings {
     key: String,
     policy: String,
     admin_key: String,
+    user: Uuid,
 }
 
 async fn belongings(stage: &Stage, org: Uuid, user: Uuid) -> Belongings {
@@ -35,6 +36,7 @@ async fn belongings(stage: &Stage, org: Uuid, user: Uuid) -> Belongings {
         key,
         policy,
         admin_key,
+        user,
     }
 }
 
@@ -48,6 +50,7 @@ fn routes(of: &Belongings) -> Vec<Route> {
         key,
         policy,
         admin_key,
+        user,
     } = of;
     let get = |path: String| (Method::GET, path, json!(null), Some("viewer"));
     let post = |path: String, body: Value, role| (Method::POST, path, body, role);
@@ -56,6 +59,8 @@ fn routes(of: &Belongings) -> Vec<Route> {
         get(format!("projects/{project}")),
         get(format!("api-keys/{key}")),
         get(format!("policies/{policy}")),
+        get(format!("users/{user}")),
+        post(format!("users/{user}"), json!({"name": "n"}), None),
         post(
             format!("organizations/{org}"),
             json!({"name": "n"}),
@@ -200,6 +205,7 @@ async fn what_is_somebody_elses_is_not_there() {
         "projects",
         "api-keys",
         "policies",
+        "users",
         "admin-keys",
         "audit-logs",
     ] {

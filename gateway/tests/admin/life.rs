@@ -19,7 +19,10 @@ async fn until(client: &Client, status: StatusCode) -> Value {
 async fn a_tenant_is_made_works_is_limited_rotates_its_key_and_ends() {
     let stage = Stage::new().await;
     let api = &stage.installation;
-    let user = stage.scene.tenant.user_id;
+    let user = json!({"email": "Ops@acme.example", "name": "Ops"});
+    let user = post(api, "users", user).await;
+    assert_eq!(user["email"], "ops@acme.example");
+    let user = &user["id"];
     let organization =
         json!({"name": "Acme", "slug": "acme", "settings": {"require_mcp_approval": false}});
     let organization = post(api, "organizations", organization).await;

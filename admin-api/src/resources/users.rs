@@ -1,0 +1,215 @@
+//! `/admin/v1/users`
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::body::Body;
+use crate::caller::Caller;
+use crate::check;
+use crate::error::{ApiError, Result};
+use crate::etag::{IfMatch, Tagged, Versioned};
+use crate::listing::{self, Filter, Listed, Page, Part};
+use crate::params::{Id, Params};
+use crate::role::Act;
+use crate::server::Shared;
+use crate::sql::Columns;
+use crate::transaction::Transaction;
+
+const STATUSES: &[&str] = &["active", "suspended", "pending_verification"];
+
+/// A person. May be a member of several organizations.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct User {
+    id: Uuid,
+    /// `user`
+    r#type: &'static str,
+    email: String,
+    name: String,
+    timezone: Option<String>,
+    locale: Option<String>,
+    mfa_enabled: bool,
+    /// `active`, `suspended` or `pending_verification`
+    status: String,
+    last_login_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Listed for User {
+    const FROM: &'static str = "users t";
+    const COLUMNS: &'static str = "t.id, t.email, t.name, t.timezone, t.locale, t.mfa_enabled, t.status, t.last_login_at, \
+        t.created_at, t.updated_at";
+
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            r#type: "user",
+            email: row.try_get("email")?,
+            name: row.try_get("name")?,
+            timezone: row.try_get("timezone")?,
+            locale: row.try_get("locale")?,
+            mfa_enabled: row.try_get("mfa_enabled")?,
+            status: row.try_get("status")?,
+            last_login_at: row.try_get("last_login_at")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+impl Versioned for User {
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+}
+
+/// A tenant sees its members.
+fn visible(caller: &Caller) -> Filter {
+    let mut filter = Filter::default();
+    filter.and_is("t.deleted_at IS NULL");
+    filter.and_if(
+        "EXISTS (SELECT FROM org_members m WHERE m.user_id = t.id AND m.org_id = ?)",
+        caller.org_id,
+    );
+    filter
+}
+
+async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<User> {
+    let found = listing::find(transaction, visible(caller), id).await?;
+    found.ok_or_else(|| ApiError::not_found("user"))
+}
+
+/// Which users.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Query {
+    /// 1 to 1,000; 20 if not given.
+    limit: Option<u16>,
+    after_id: Option<Uuid>,
+    before_id: Option<Uuid>,
+    email: Option<String>,
+    status: Option<String>,
+}
+
+/// Users, the newest first.
+#[utoipa::path(get, operation_id = "users_list", path = "/users", tag = "users", params(Query), responses((status = 200, body = Page<User>)))]
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Params(query): Params<Query>,
+) -> Result<Json<Page<User>>> {
+    caller.may(Act::ReadUsers)?;
+    if let Some(status) = &query.status {
+        check::one_of("status", status, STATUSES)?;
+    }
+    let mut filter = visible(&caller);
+    filter.and_if("t.email = ?", query.email.map(|email| email.to_lowercase()));
+    filter.and_if("t.status = ?", query.status);
+    let part = Part {
+        limit: query.limit,
+        after_id: query.after_id,
+        before_id: query.before_id,
+    };
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let page = listing::page(&transaction, filter, part).await;
+    transaction.end(page).await.map(Json)
+}
+
+/// One user.
+#[utoipa::path(get, operation_id = "users_show", path = "/users/{id}", tag = "users", params(("id" = Uuid, Path)), responses((status = 200, body = User)))]
+pub(crate) async fn show(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Tagged<User>> {
+    caller.may(Act::ReadUsers)?;
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let found = find(&transaction, &caller, id).await;
+    let found = transaction.end(found).await?;
+    Ok(Tagged(StatusCode::OK, found))
+}
+
+/// A new user.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewUser {
+    /// Upper and lower case are one.
+    email: String,
+    name: String,
+}
+
+/// Makes a user, who is active at once.
+#[utoipa::path(post, operation_id = "users_create", path = "/users", tag = "users", request_body = NewUser, responses((status = 201, body = User)))]
+pub(crate) async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Body(new): Body<NewUser>,
+) -> Result<Tagged<User>> {
+    caller.may(Act::ChangeUsers)?;
+    check::email("email", &new.email)?;
+    check::text("name", &new.name, 255)?;
+    let id = Uuid::now_v7();
+    let mut columns = Columns::default();
+    columns.set("id", id);
+    columns.set("email", new.email.to_lowercase());
+    columns.set("name", new.name);
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let made = async {
+        columns.insert(&transaction, "users").await?;
+        find(&transaction, &caller, id).await
+    };
+    let made = made.await;
+    let made = transaction.end(made).await?;
+    Ok(Tagged(StatusCode::CREATED, made))
+}
+
+/// What changes. What is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    name: Option<String>,
+    /// Of one who is `suspended` the admin keys don't work; API keys that the user has made do.
+    status: Option<String>,
+}
+
+/// Changes a user.
+#[utoipa::path(post, operation_id = "users_update", path = "/users/{id}", tag = "users", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = User)))]
+pub(crate) async fn update(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    if_match: IfMatch,
+    Body(changes): Body<Changes>,
+) -> Result<Tagged<User>> {
+    caller.may(Act::ChangeUsers)?;
+    let mut columns = Columns::default();
+    if let Some(name) = changes.name {
+        check::text("name", &name, 255)?;
+        columns.set("name", name);
+    }
+    if let Some(status) = changes.status {
+        check::one_of("status", &status, STATUSES)?;
+        columns.set("status", status);
+    }
+    let transaction = Transaction::begin(&shared.pool, &caller).await?;
+    let changed = async {
+        let found: Option<User> = listing::lock(&transaction, visible(&caller), id).await?;
+        if_match.check(&found.ok_or_else(|| ApiError::not_found("user"))?)?;
+        columns.update(&transaction, "users", id).await?;
+        find(&transaction, &caller, id).await
+    };
+    let changed = changed.await;
+    let changed = transaction.end(changed).await?;
+    Ok(Tagged(StatusCode::OK, changed))
+}
