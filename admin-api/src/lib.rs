@@ -8,6 +8,7 @@ mod body;
 mod caller;
 mod check;
 mod database;
+mod document;
 mod error;
 mod etag;
 mod identify;

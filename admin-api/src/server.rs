@@ -7,15 +7,13 @@ use axum::{Json, Router, middleware};
 use domain::Clock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use utoipa::OpenApi;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::database::{Connect, Pool};
 use crate::error::ApiError;
 use crate::identify::identify;
-use crate::{resources, whoami};
+use crate::{document, resources, whoami};
 
 /// What every request needs.
 #[derive(Debug, Clone)]
@@ -45,7 +43,7 @@ impl AdminApi {
     /// Serves until `stop`; requests that run then may end.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let (routes, document) = routes().split_for_parts();
-        let document = Json(complete(document));
+        let document = Json(document::complete(document));
         let open = Router::new().route(
             "/admin/v1/openapi.json",
             axum::routing::get(move || std::future::ready(document.clone())),
@@ -64,36 +62,15 @@ impl AdminApi {
     }
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "MindWeave Gateway: admin API",
-        description = "Organizations, projects, keys, policies: what decides about requests to the Claude API."
-    ),
-    security(("x-api-key" = []), ("bearer" = []))
-)]
-struct Document;
-
 fn routes() -> OpenApiRouter<Shared> {
     let resources = OpenApiRouter::new()
         .routes(routes!(whoami::whoami))
         .merge(resources::routes());
-    OpenApiRouter::with_openapi(Document::openapi()).nest("/admin/v1", resources)
+    OpenApiRouter::with_openapi(document::begin()).nest("/admin/v1", resources)
 }
 
-/// The OpenAPI document.
+/// The `OpenAPI` document.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    complete(routes().split_for_parts().1)
-}
-
-/// What the macros don't say.
-fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
-    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
-    let components = document.components.get_or_insert_default();
-    let key = ApiKey::Header(ApiKeyValue::new("x-api-key"));
-    components.add_security_scheme("x-api-key", SecurityScheme::ApiKey(key));
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    document
+    document::complete(routes().split_for_parts().1)
 }

@@ -1,0 +1,113 @@
+//! The OpenAPI document: what the routes say of themselves, and what is the same for all of them.
+
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi, PathItem, Ref, RefOr, ResponseBuilder};
+use utoipa::{OpenApi as _, ToSchema};
+
+/// What any operation may answer.
+const ANYWHERE: &[(&str, &str)] = &[
+    ("400", "A parameter or the body is wrong"),
+    ("401", "The admin key is missing or not good"),
+    ("403", "The caller may not do this"),
+    ("503", "The database is away or slow"),
+];
+/// What those about one object may.
+const OF_OBJECTS: &[(&str, &str)] = &[("404", "It isn't there, or is somebody else's")];
+/// What those that change something may.
+const OF_CHANGES: &[(&str, &str)] = &[
+    ("404", "What it refers to isn't there"),
+    ("409", "It is taken, or not as it would have to be"),
+    ("412", "If-Match is stale"),
+    ("413", "The body is too large"),
+];
+
+/// What goes wrong.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is the shape of what error.rs puts together")]
+struct Error {
+    /// `error`
+    r#type: String,
+    error: ErrorBody,
+    request_id: String,
+}
+
+/// Its body.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is the shape of what error.rs puts together")]
+struct ErrorBody {
+    /// `invalid_request_error`, `authentication_error`, ...
+    r#type: String,
+    message: String,
+    /// `error_code`, and where there is one the `path` of the fault, or `faults` of rules.
+    #[schema(value_type = Object)]
+    details: serde_json::Value,
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "MindWeave Gateway: admin API",
+        description = "Organizations, projects, keys, policies: what decides about requests to the Claude API."
+    ),
+    components(schemas(Error, ErrorBody)),
+    security(("x-api-key" = []), ("bearer" = []))
+)]
+struct Document;
+
+/// Without the routes.
+pub(crate) fn begin() -> OpenApi {
+    Document::openapi()
+}
+
+/// What the macros don't say.
+pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    let components = document.components.get_or_insert_default();
+    let key = ApiKey::Header(ApiKeyValue::new("x-api-key"));
+    components.add_security_scheme("x-api-key", SecurityScheme::ApiKey(key));
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    for item in document.paths.paths.values_mut() {
+        let PathItem {
+            get, post, delete, ..
+        } = item;
+        for operation in get.iter_mut() {
+            describe(operation, &[ANYWHERE, of_object(operation)]);
+        }
+        for operation in post.iter_mut().chain(delete.iter_mut()) {
+            describe(operation, &[ANYWHERE, OF_CHANGES]);
+        }
+    }
+    document
+}
+
+fn of_object(operation: &Operation) -> &'static [(&'static str, &'static str)] {
+    let mut parameters = operation.parameters.iter().flatten();
+    let in_path = |parameter: &RefOr<utoipa::openapi::path::Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Path);
+    if parameters.any(in_path) {
+        OF_OBJECTS
+    } else {
+        &[]
+    }
+}
+
+fn describe(operation: &mut Operation, errors: &[&[(&str, &str)]]) {
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            let description = if status == "201" { "Made" } else { "Done" };
+            description.clone_into(&mut response.description);
+        }
+    }
+    for (status, description) in errors.iter().copied().flatten() {
+        let schema = Ref::from_schema_name("Error");
+        let response = ResponseBuilder::new()
+            .description(*description)
+            .content("application/json", Content::new(Some(RefOr::Ref(schema))))
+            .build();
+        let responses = &mut operation.responses.responses;
+        responses.insert((*status).to_owned(), RefOr::T(response));
+    }
+}
