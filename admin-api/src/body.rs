@@ -1,5 +1,7 @@
 //! Bodies: JSON, read so that a fault can be told by its place.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request};
 use http_body_util::LengthLimitError;
 use serde::Deserialize as _;
@@ -9,7 +11,11 @@ use serde_json::Value;
 use crate::error::{ApiError, Result};
 
 /// More than any object here needs.
-const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 256 << 10;
+/// Deeper than anything here is, and less than what reads it from the database can.
+const MAX_DEPTH: usize = 32;
+/// Bodies are small: whoever takes longer doesn't mean to end.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A body that was understood.
 #[derive(Debug)]
@@ -19,7 +25,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
-        let read = axum::body::to_bytes(request.into_body(), MAX_BYTES).await;
+        let reading = axum::body::to_bytes(request.into_body(), MAX_BYTES);
+        let read = tokio::time::timeout(PATIENCE, reading).await;
+        let read = read.map_err(|_| ApiError::body_timeout())?;
         let bytes = read.map_err(|error| {
             let is_too_large = std::error::Error::source(&error)
                 .is_some_and(|cause| cause.is::<LengthLimitError>());
@@ -42,6 +50,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     };
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| ApiError::invalid("", format!("the body is no JSON: {error}")))?;
+    if depth(&value) > MAX_DEPTH {
+        return Err(ApiError::invalid(
+            "",
+            format!("the body is nested more than {MAX_DEPTH} deep"),
+        ));
+    }
     if let Some(path) = nul(&value) {
         return Err(ApiError::invalid(
             path,
@@ -52,6 +66,15 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         let path = error.path().to_string();
         ApiError::invalid(path, error.into_inner())
     })
+}
+
+/// Levels of arrays and objects.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
 }
 
 /// Where a text or a name has the one character that PostgreSQL has no place for.
@@ -80,6 +103,15 @@ fn nul(value: &Value) -> Option<String> {
         }),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
+}
+
+/// A member that may be absent, and isn't null if it is there.
+pub(crate) fn some<'de, T, D>(deserializer: D) -> std::result::Result<Option<T>, D::Error>
+where
+    T: serde::Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// A member that may be absent, null, or there: absent and null are not the same in an update.

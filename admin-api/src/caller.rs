@@ -1,10 +1,11 @@
 //! Who asks: an admin key, bound to an organization and a role, or to the whole installation.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use chrono::{DateTime, Utc};
 use domain::KeyHash;
+use domain::key::ADMIN_KEY_PREFIX;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use ipnet::IpNet;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use crate::error::{ApiError, Result};
 use crate::identify::RequestId;
+use crate::listener::Peer;
 use crate::role::{Act, Role};
 use crate::server::Shared;
 use crate::transaction::Transaction;
@@ -23,6 +25,7 @@ const MAX_USER_AGENT: usize = 500;
 pub(crate) struct Caller {
     pub(crate) key_id: Uuid,
     pub(crate) key_name: String,
+    hash: KeyHash,
     /// Whose key it is, where it is somebody's.
     pub(crate) user_id: Option<Uuid>,
     /// None: the whole installation.
@@ -52,8 +55,19 @@ impl Caller {
         }
     }
 
+    /// Whether it may act for others of its organization.
+    pub(crate) fn may_act_for(&self, user_id: Uuid) -> bool {
+        self.org_id.is_none() || self.role >= Role::Admin || self.user_id == Some(user_id)
+    }
+
     /// Who is said to have made something.
     pub(crate) fn creator(&self, given: Option<Uuid>) -> Result<Uuid> {
+        if given.is_some_and(|given| !self.may_act_for(given)) {
+            return Err(ApiError::forbidden(
+                "role_missing",
+                "to act for others takes the role `admin`",
+            ));
+        }
         given.or(self.user_id).ok_or_else(|| {
             ApiError::invalid(
                 "created_by",
@@ -63,13 +77,25 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Refuses if the key isn't good any more: what was sent may have taken its time.
+    pub(crate) async fn check_again(&self, transaction: &Transaction) -> Result<()> {
+        let known = Known::find(transaction, &self.hash).await?;
+        known.check(self.address)?;
+        if known.role < self.role {
+            return Err(ApiError::forbidden("role_missing", "the role has changed"));
+        }
+        Ok(())
+    }
+}
+
 impl FromRequestParts<Shared> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self> {
         let key = key(parts)?;
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let address = address.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.0.ip());
+        let address = parts.extensions.get::<ConnectInfo<Peer>>();
+        let address = address.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.0.0.ip());
         let request_id = parts.extensions.get::<RequestId>();
         let request_id = request_id.map_or_else(Uuid::now_v7, |id| id.0);
         let user_agent = parts.headers.get(USER_AGENT);
@@ -81,6 +107,7 @@ impl FromRequestParts<Shared> for Caller {
         Ok(Self {
             key_id: known.id,
             key_name: known.name,
+            hash: key,
             user_id: known.user_id,
             org_id: known.org_id,
             role: known.role,
@@ -103,17 +130,33 @@ fn key(parts: &Parts) -> Result<KeyHash> {
             b""
         }
     });
-    let plain = parts.headers.get("x-api-key");
-    let plain = plain.map(|value| value.as_bytes().trim_ascii());
+    let mut given = parts.headers.get_all("x-api-key").iter();
+    let plain = given.next().map(|value| value.as_bytes().trim_ascii());
+    if given.any(|other| Some(other.as_bytes().trim_ascii()) != plain) {
+        return Err(ApiError::unauthenticated(
+            "key_ambiguous",
+            "there are several x-api-key",
+        ));
+    }
     let missing = "give an admin key in x-api-key, or as a bearer token";
     match (plain, bearer) {
         (Some(plain), Some(bearer)) if plain != bearer => Err(ApiError::unauthenticated(
             "key_ambiguous",
             "x-api-key and authorization differ",
         )),
-        (Some(key), _) | (None, Some(key)) if !key.is_empty() => Ok(KeyHash::of(key)),
+        // Anything else can't be one, and costs no look into the database.
+        (Some(key), _) | (None, Some(key)) if is_admin_key(key) => Ok(KeyHash::of(key)),
+        (Some(key), _) | (None, Some(key)) if !key.is_empty() => Err(ApiError::unauthenticated(
+            "key_unknown",
+            "there is no such admin key",
+        )),
         _ => Err(ApiError::unauthenticated("key_missing", missing)),
     }
+}
+
+fn is_admin_key(key: &[u8]) -> bool {
+    let rest = key.strip_prefix(ADMIN_KEY_PREFIX.as_bytes());
+    rest.is_some_and(|rest| rest.len() <= 64 && rest.iter().all(u8::is_ascii_alphanumeric))
 }
 
 /// An admin key as it is stored.
@@ -138,8 +181,11 @@ impl Known {
                 SELECT k.id, k.name, k.user_id, k.org_id, k.role, k.expires_at, k.status, k.allowed_ips::text[] AS allowed_ips,
                        coalesce(k.expires_at <= now(), false) AS is_over,
                        k.org_id IS NULL OR o.deleted_at IS NULL AND o.status = 'active' AS org_is_active,
-                       k.user_id IS NULL OR u.deleted_at IS NULL AND u.status = 'active' AS user_is_active
+                       k.user_id IS NULL OR u.deleted_at IS NULL AND u.status = 'active'
+                           AND (k.org_id IS NULL OR m.status = 'active') IS TRUE AS user_is_active,
+                       m.role AS member_role
                 FROM admin_keys k LEFT JOIN organizations o ON o.id = k.org_id LEFT JOIN users u ON u.id = k.user_id
+                    LEFT JOIN org_members m ON m.org_id = k.org_id AND m.user_id = k.user_id
                 WHERE k.key_hash = $1
             ), used AS (
                 UPDATE admin_keys SET last_used_at = now() FROM found
@@ -151,13 +197,16 @@ impl Known {
         let row = row.ok_or_else(|| {
             ApiError::unauthenticated("key_unknown", "there is no such admin key")
         })?;
-        let role: &str = row.try_get("role")?;
+        // A person's key is worth no more than the person is.
+        let roles: [Option<&str>; 2] = [row.try_get("role")?, row.try_get("member_role")?];
+        let roles = roles.into_iter().flatten();
+        let role = roles.map(|role| Role::parse(role).unwrap_or(Role::Viewer));
         Ok(Self {
             id: row.try_get("id")?,
             name: row.try_get("name")?,
             user_id: row.try_get("user_id")?,
             org_id: row.try_get("org_id")?,
-            role: Role::parse(role).unwrap_or(Role::Viewer),
+            role: role.min().unwrap_or(Role::Viewer),
             expires_at: row.try_get("expires_at")?,
             status: row.try_get("status")?,
             is_over: row.try_get("is_over")?,

@@ -31,6 +31,9 @@ pub enum ConnectError {
     /// It was lost.
     #[error("the connection was lost")]
     Lost(#[from] tokio_postgres::Error),
+    /// It was closed while nobody used it.
+    #[error("the connection was closed")]
+    Closed,
     /// All are in use, or none was made in time.
     #[error("no connection within {} s", PATIENCE.as_secs())]
     Timeout,
@@ -58,8 +61,8 @@ impl Pool {
         let building = bb8::Pool::builder()
             .max_size(CONNECTIONS)
             .connection_timeout(PATIENCE)
-            // One that was closed meanwhile is known to be.
-            .test_on_check_out(false);
+            // One that was closed meanwhile is known to be: see is_valid.
+            .test_on_check_out(true);
         Self(building.build_unchecked(Manager(connect)))
     }
 
@@ -84,8 +87,12 @@ impl bb8::ManageConnection for Manager {
         })
     }
 
+    /// Without asking the server: its own task has noticed the end of a connection.
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), ConnectError> {
-        Ok(connection.client.batch_execute("").await?)
+        if self.has_broken(connection) {
+            return Err(ConnectError::Closed);
+        }
+        Ok(())
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {

@@ -17,6 +17,7 @@ const OF_OBJECTS: &[(&str, &str)] = &[("404", "It isn't there, or is somebody el
 /// What those that change something may.
 const OF_CHANGES: &[(&str, &str)] = &[
     ("404", "What it refers to isn't there"),
+    ("408", "The body takes too long"),
     ("409", "It is taken, or not as it would have to be"),
     ("412", "If-Match is stale"),
     ("413", "The body is too large"),

@@ -74,6 +74,15 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn body_timeout() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout_error",
+            "request_body_timeout",
+            "the body didn't arrive in time".to_owned(),
+        )
+    }
+
     pub(crate) fn unauthenticated(code: &'static str, message: &str) -> Self {
         let message = message.to_owned();
         Self::new(
@@ -218,6 +227,9 @@ impl From<tokio_postgres::Error> for ApiError {
             ),
             SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE => {
                 Self::unavailable("the database took too long; try again")
+            }
+            SqlState::READ_ONLY_SQL_TRANSACTION | SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => {
+                Self::unavailable("the database takes no changes now; try again")
             }
             SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
                 Self::unavailable("another change came in between; try again")

@@ -12,6 +12,7 @@ mod document;
 mod error;
 mod etag;
 mod identify;
+mod listener;
 mod listing;
 mod new_key;
 mod params;

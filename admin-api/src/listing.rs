@@ -9,6 +9,7 @@ use tokio_postgres::types::ToSql;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::caller::Caller;
 use crate::error::{ApiError, Result};
 use crate::transaction::{Param, Transaction};
 
@@ -21,6 +22,8 @@ pub(crate) trait Listed: Sized {
     const FROM: &'static str;
     /// The column that says since when it is there.
     const SINCE: &'static str = "created_at";
+    /// What makes it an organization's; `?` stands for that.
+    const OF_ORG: &'static str;
     /// What is selected.
     const COLUMNS: &'static str;
 
@@ -57,6 +60,13 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
+    /// What belongs to a caller's organization; all, for callers of the whole installation.
+    pub(crate) fn of<T: Listed>(caller: &Caller) -> Self {
+        let mut filter = Self::default();
+        filter.and_if(T::OF_ORG, caller.org_id);
+        filter
+    }
+
     /// Adds a condition; `?` stands for the value.
     pub(crate) fn and(&mut self, condition: &str, value: impl ToSql + Send + Sync + 'static) {
         self.values.push(Box::new(value));
@@ -98,6 +108,7 @@ impl Filter {
 /// Reads a page.
 pub(crate) async fn page<T: Listed>(
     transaction: &Transaction,
+    caller: &Caller,
     mut filter: Filter,
     part: Part,
 ) -> Result<Page<T>> {
@@ -120,18 +131,12 @@ pub(crate) async fn page<T: Listed>(
     };
     let since = T::SINCE;
     if let Some(id) = cursor {
-        // As far as the caller may see: of others' objects it is not told that there are any.
-        let sql = format!(
-            "SELECT t.{since} FROM {} WHERE {} AND t.id = ${}",
-            T::FROM,
-            filter.sql(),
-            filter.values.len() + 1
-        );
-        let mut values = filter.values();
-        values.push(&id);
-        let row = transaction.maybe(&sql, &values).await?;
-        let row =
-            row.ok_or_else(|| ApiError::invalid(name, "there is no such object in this list"))?;
+        // It may have left the list since, by whatever filter. Of others' objects it is not told that there are any.
+        let mut cursor = Filter::of::<T>(caller);
+        cursor.and("t.id = ?", id);
+        let sql = format!("SELECT t.{since} FROM {} WHERE {}", T::FROM, cursor.sql());
+        let row = transaction.maybe(&sql, &cursor.values()).await?;
+        let row = row.ok_or_else(|| ApiError::invalid(name, "there is no such object"))?;
         let moment: DateTime<Utc> = row.try_get(0)?;
         filter.and(&format!("t.{since} {beyond}= ?"), moment);
         // The database keeps moments as finely as they are read here.

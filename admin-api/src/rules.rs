@@ -31,45 +31,52 @@ fn sources() -> (OrgSource, ProjectSource) {
     (org, project)
 }
 
-fn faults(shared: &Shared, org: &OrgSource, project: ProjectSource) -> Vec<Fault> {
-    let engine = Engine::new(Arc::clone(&shared.clock));
-    let found = engine.replace(org, &[Arc::new(project)]);
-    found.into_iter().flat_map(|found| found.faults).collect()
+/// Compiled beside the runtime, one at a time: patterns and expressions may take a while, and others wait for none of it.
+async fn faults(shared: &Shared, org: OrgSource, project: ProjectSource) -> Vec<Fault> {
+    let _turn = shared.compiling.acquire().await;
+    let clock = Arc::clone(&shared.clock);
+    let compiling = move || {
+        let engine = Engine::new(clock);
+        let found = engine.replace(&org, &[Arc::new(project)]);
+        found.into_iter().flat_map(|found| found.faults).collect()
+    };
+    let compiled = tokio::task::spawn_blocking(compiling).await;
+    compiled.unwrap_or_else(|_| vec![Fault::new("$", "can't be compiled")])
 }
 
 /// Refuses what the data plane wouldn't understand of an organization's settings.
-pub(crate) fn check_organization(shared: &Shared, settings: &Value) -> Result<()> {
+pub(crate) async fn check_organization(shared: &Shared, settings: &Value) -> Result<()> {
     let (mut org, project) = sources();
     org.settings = settings.clone();
-    refuse(&faults(shared, &org, project))
+    refuse(&faults(shared, org, project).await)
 }
 
 /// The same of a project.
-pub(crate) fn check_project(shared: &Shared, settings: &Value, quotas: &Value) -> Result<()> {
+pub(crate) async fn check_project(shared: &Shared, settings: &Value, quotas: &Value) -> Result<()> {
     let (org, mut project) = sources();
     project.settings = settings.clone();
     project.quotas = quotas.clone();
-    refuse(&faults(shared, &org, project))
+    refuse(&faults(shared, org, project).await)
 }
 
 /// A policy's words.
-#[derive(Debug, Clone)]
-pub(crate) struct PolicyWords<'a> {
-    pub(crate) kind: &'a str,
-    pub(crate) rules: &'a Value,
-    pub(crate) applies_to: &'a Value,
+#[derive(Debug)]
+pub(crate) struct PolicyWords {
+    pub(crate) kind: String,
+    pub(crate) rules: Value,
+    pub(crate) applies_to: Value,
     pub(crate) is_projects: bool,
 }
 
 /// All that is wrong with a policy, whether it is in force or not.
-pub(crate) fn policy_faults(shared: &Shared, words: &PolicyWords<'_>) -> Vec<Fault> {
+pub(crate) async fn policy_faults(shared: &Shared, words: PolicyWords) -> Vec<Fault> {
     let (mut org, mut project) = sources();
     let policy = PolicySource {
         id: PolicyId(Uuid::nil()),
         name: "policy".to_owned(),
-        kind: words.kind.to_owned(),
-        rules: words.rules.clone(),
-        applies_to: words.applies_to.clone(),
+        kind: words.kind,
+        rules: words.rules,
+        applies_to: words.applies_to,
         priority: 0,
         status: PolicyStatus::Active,
         created_unix_micros: 0,
@@ -80,7 +87,7 @@ pub(crate) fn policy_faults(shared: &Shared, words: &PolicyWords<'_>) -> Vec<Fau
         &mut org.policies
     };
     policies.push(policy);
-    faults(shared, &org, project)
+    faults(shared, org, project).await
 }
 
 /// Refuses if there are any.

@@ -1,11 +1,11 @@
 //! The listener: routes, what surrounds them, and its end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::{Json, Router, middleware};
 use domain::Clock;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 use crate::database::{Connect, Pool};
 use crate::error::ApiError;
 use crate::identify::identify;
+use crate::listener::{Bounded, Peer};
 use crate::{document, resources, whoami};
 
 /// What every request needs.
@@ -20,6 +21,8 @@ use crate::{document, resources, whoami};
 pub(crate) struct Shared {
     pub(crate) pool: Pool,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Whose turn it is to compile rules.
+    pub(crate) compiling: Arc<Semaphore>,
 }
 
 /// The control plane.
@@ -36,6 +39,7 @@ impl AdminApi {
             shared: Shared {
                 pool: Pool::new(connect),
                 clock,
+                compiling: Arc::new(Semaphore::new(1)),
             },
         }
     }
@@ -54,8 +58,9 @@ impl AdminApi {
             .fallback(|| std::future::ready(ApiError::path_unknown()))
             .method_not_allowed_fallback(|| std::future::ready(ApiError::method_unknown()))
             .layer(middleware::from_fn(identify))
-            .into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+            .into_make_service_with_connect_info::<Peer>();
+        let serving = axum::serve(Bounded::new(listener), service)
+            .with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = serving.await {
             tracing::error!(%error, "the admin API's listener ended");
         }

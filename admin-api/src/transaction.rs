@@ -19,27 +19,35 @@ pub(crate) struct Transaction {
 pub(crate) type Param<'a> = &'a (dyn ToSql + Sync);
 
 impl Transaction {
-    /// Begins one that reads what tenants have no right to: only what the query says keeps them apart.
-    pub(crate) async fn begin_unguarded(pool: &Pool, caller: &Caller) -> Result<Self> {
-        let transaction = Self::open(pool).await?;
-        transaction.say_who(caller).await?;
-        Ok(transaction)
-    }
-
     /// Begins one for a caller.
     pub(crate) async fn begin(pool: &Pool, caller: &Caller) -> Result<Self> {
+        Self::begin_as(pool, caller, caller.org_id.is_some()).await
+    }
+
+    /// Begins one that reads what tenants have no right to: only what the query says keeps them apart.
+    pub(crate) async fn begin_unguarded(pool: &Pool, caller: &Caller) -> Result<Self> {
+        Self::begin_as(pool, caller, false).await
+    }
+
+    async fn begin_as(pool: &Pool, caller: &Caller, as_tenant: bool) -> Result<Self> {
         let transaction = Self::open(pool).await?;
-        if caller.org_id.is_some() {
-            // Where the role couldn't be made, tenants are kept apart by the queries alone.
-            let become_tenant = "DO $$ BEGIN
-                IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'mindweave_tenant' AND pg_has_role(oid, 'MEMBER')) THEN
-                    SET LOCAL ROLE mindweave_tenant;
-                END IF;
-            END $$";
-            transaction.client().batch_execute(become_tenant).await?;
+        let begun = async {
+            caller.check_again(&transaction).await?;
+            if as_tenant {
+                // Where the role couldn't be made, tenants are kept apart by the queries alone.
+                let become_tenant = "DO $$ BEGIN
+                    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'mindweave_tenant' AND pg_has_role(oid, 'MEMBER')) THEN
+                        SET LOCAL ROLE mindweave_tenant;
+                    END IF;
+                END $$";
+                transaction.client().batch_execute(become_tenant).await?;
+            }
+            transaction.say_who(caller).await
+        };
+        match begun.await {
+            Ok(()) => Ok(transaction),
+            Err(error) => transaction.end(Err(error)).await,
         }
-        transaction.say_who(caller).await?;
-        Ok(transaction)
     }
 
     /// Begins one that is nobody's yet.

@@ -56,6 +56,7 @@ pub(crate) struct AdminKey {
 
 impl Listed for AdminKey {
     const FROM: &'static str = "admin_keys t";
+    const OF_ORG: &'static str = "t.org_id = ?";
     const COLUMNS: &'static str = "t.id, t.org_id, t.user_id, t.role, t.name, t.allowed_ips::text[] AS allowed_ips, \
         t.expires_at, t.status, t.last_used_at, t.revoked_at, t.created_at, t.updated_at";
 
@@ -90,9 +91,7 @@ impl Versioned for AdminKey {
 }
 
 fn visible(caller: &Caller) -> Filter {
-    let mut filter = Filter::default();
-    filter.and_if("t.org_id = ?", caller.org_id);
-    filter
+    Filter::of::<AdminKey>(caller)
 }
 
 async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<AdminKey> {
@@ -135,7 +134,7 @@ pub(crate) async fn list(
         before_id: query.before_id,
     };
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, filter, part).await;
+    let page = listing::page(&transaction, &caller, filter, part).await;
     transaction.end(page).await.map(Json)
 }
 
@@ -201,13 +200,12 @@ pub(crate) async fn create(
         check::nets("allowed_ips", &ips)?;
         columns.set_as("allowed_ips", "::text[]::inet[]", ips);
     }
+    check::moment("expires_at", new.expires_at)?;
     columns.set_if("expires_at", new.expires_at);
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let made = async {
         if let Some(org_id) = org_id {
-            let sql = "SELECT FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR SHARE";
-            let org = transaction.maybe(sql, &[&org_id]).await?;
-            org.ok_or_else(|| ApiError::not_found("organization"))?;
+            super::organizations::share(&transaction, org_id).await?;
         }
         if let Some(user_id) = new.user_id {
             check_user(&transaction, org_id, user_id, "user_id").await?;

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::projects;
-use crate::body::{Body, given};
+use crate::body::{Body, given, some};
 use crate::caller::Caller;
 use crate::check;
 use crate::error::{ApiError, Result};
@@ -59,13 +59,18 @@ pub(crate) struct ApiKey {
     /// The key itself: in the answer that makes it and never again.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    /// Its time has passed, whatever its status says.
+    #[serde(skip)]
+    is_over: bool,
 }
 
 impl Listed for ApiKey {
     const FROM: &'static str = "api_keys t";
+    const OF_ORG: &'static str =
+        "EXISTS (SELECT FROM projects p WHERE p.id = t.project_id AND p.org_id = ?)";
     const COLUMNS: &'static str = "t.id, t.project_id, t.created_by, t.name, t.description, t.key_prefix, t.scopes, \
         t.allowed_ips::text[] AS allowed_ips, t.last_used_at, t.usage_count, t.expires_at, t.status, t.revoked_at, \
-        t.revoked_by, t.created_at, t.updated_at";
+        t.revoked_by, t.created_at, t.updated_at, coalesce(t.expires_at <= now(), false) AS is_over";
 
     fn read(row: &Row) -> Result<Self> {
         Ok(Self {
@@ -87,6 +92,7 @@ impl Listed for ApiKey {
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
             key: None,
+            is_over: row.try_get("is_over")?,
         })
     }
 
@@ -102,14 +108,11 @@ impl Versioned for ApiKey {
 }
 
 fn visible(caller: &Caller) -> Filter {
-    let mut filter = Filter::default();
-    match caller.org_id {
-        Some(org_id) => filter.and(
-            "EXISTS (SELECT FROM projects p WHERE p.id = t.project_id AND p.deleted_at IS NULL AND p.org_id = ?)",
-            org_id,
-        ),
-        None => filter.and_is("EXISTS (SELECT FROM projects p WHERE p.id = t.project_id AND p.deleted_at IS NULL)"),
-    }
+    let mut filter = Filter::of::<ApiKey>(caller);
+    filter.and_is(
+        "EXISTS (SELECT FROM projects p JOIN organizations o ON o.id = p.org_id \
+            WHERE p.id = t.project_id AND p.deleted_at IS NULL AND o.deleted_at IS NULL)",
+    );
     filter
 }
 
@@ -158,7 +161,7 @@ pub(crate) async fn list(
         before_id: query.before_id,
     };
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, filter, part).await;
+    let page = listing::page(&transaction, &caller, filter, part).await;
     transaction.end(page).await.map(Json)
 }
 
@@ -217,11 +220,13 @@ pub(crate) async fn create(
     columns.set("key_prefix", kind.prefix());
     columns.set("key_hash", key.hash.to_hex());
     columns.set("name", new.name);
+    check::long_text("description", new.description.as_deref())?;
     columns.set_if("description", new.description);
     if let Some(scopes) = new.scopes {
         columns.set("scopes", checked_scopes(scopes)?);
     }
     set_ips(&mut columns, new.allowed_ips.map(Some))?;
+    check::moment("expires_at", new.expires_at)?;
     columns.set_if("expires_at", new.expires_at);
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let made = async {
@@ -243,10 +248,12 @@ pub(crate) async fn create(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
+    #[serde(default, deserialize_with = "some")]
     name: Option<String>,
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     description: Option<Option<String>>,
+    #[serde(default, deserialize_with = "some")]
     scopes: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>)]
@@ -271,11 +278,16 @@ pub(crate) async fn update(
         check::text("name", &name, 255)?;
         columns.set("name", name);
     }
+    check::long_text(
+        "description",
+        changes.description.as_ref().and_then(Option::as_deref),
+    )?;
     columns.set_if("description", changes.description);
     if let Some(scopes) = changes.scopes {
         columns.set("scopes", checked_scopes(scopes)?);
     }
     set_ips(&mut columns, changes.allowed_ips)?;
+    check::moment("expires_at", changes.expires_at.flatten())?;
     columns.set_if("expires_at", changes.expires_at);
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let changed = async {
@@ -318,8 +330,10 @@ pub(crate) async fn revoke(
 pub(crate) struct Rotation {
     /// So long both keys work; a day if not given, 90 days at the most. 0: the old one is revoked at once.
     grace_seconds: Option<u32>,
-    /// Of the new key; the old one's, if it has any and it isn't given.
-    expires_at: Option<DateTime<Utc>>,
+    /// Of the new key, null for never. Has to be given if the old one has any, which may be the end of its own grace.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    expires_at: Option<Option<DateTime<Utc>>>,
 }
 
 /// Replaces an API key by a new one like it. The new one's text is in this answer's `key` and nowhere else; the old one expires
@@ -344,16 +358,30 @@ pub(crate) async fn rotate(
         let old = lock(&transaction, &caller, id).await?;
         if_match.check(&old)?;
         require_active(&old)?;
+        if !caller.may_act_for(old.created_by) {
+            return Err(ApiError::forbidden(
+                "role_missing",
+                "to rotate a key that somebody else has made takes the role `admin`",
+            ));
+        }
+        if old.expires_at.is_some() && rotation.expires_at.is_none() {
+            return Err(ApiError::invalid(
+                "expires_at",
+                "is required, null for never, since the old key has one",
+            ));
+        }
+        let expires_at = rotation.expires_at.flatten();
+        check::moment("expires_at", expires_at)?;
         let kind = KeyKind::from_prefix(&old.key_prefix).unwrap_or(KeyKind::Live);
         let key = NewKey::generate(kind.prefix());
         let sql = "INSERT INTO api_keys (id, project_id, created_by, key_prefix, key_hash, name, description, scopes,
                                          allowed_ips, expires_at)
             SELECT $2, project_id, created_by, key_prefix, $3, name, description, scopes, allowed_ips,
-                   coalesce($4::timestamptz, expires_at)
+                   $4::timestamptz
             FROM api_keys WHERE id = $1 RETURNING id";
         let hash = key.hash.to_hex();
         transaction
-            .one(sql, &[&id, &new_id, &hash, &rotation.expires_at])
+            .one(sql, &[&id, &new_id, &hash, &expires_at])
             .await?;
         let sql = "UPDATE api_keys SET
                 expires_at = CASE WHEN $2::float8 > 0 THEN least(expires_at, now() + make_interval(secs => $2::float8)) ELSE expires_at END,
@@ -376,6 +404,9 @@ pub(crate) async fn rotate(
 }
 
 fn require_active(key: &ApiKey) -> Result<()> {
+    if key.is_over {
+        return Err(ApiError::conflict("not_active", "the key has expired"));
+    }
     if key.status == "active" {
         return Ok(());
     }
@@ -397,7 +428,9 @@ fn checked_scopes(scopes: Vec<String>) -> Result<Vec<String>> {
 
 fn set_ips(columns: &mut Columns, given: Option<Option<Vec<String>>>) -> Result<()> {
     let Some(ips) = given else { return Ok(()) };
-    check::nets("allowed_ips", ips.as_deref().unwrap_or_default())?;
+    if let Some(ips) = &ips {
+        check::nets("allowed_ips", ips)?;
+    }
     columns.set_as("allowed_ips", "::text[]::inet[]", ips);
     Ok(())
 }
@@ -419,9 +452,10 @@ pub(super) async fn check_user(
     path: &str,
 ) -> Result<()> {
     let sql = "SELECT FROM users u WHERE u.id = $1 AND u.deleted_at IS NULL
-        AND ($2::uuid IS NULL OR EXISTS (SELECT FROM org_members m WHERE m.user_id = u.id AND m.org_id = $2))";
+        AND u.status = 'active' AND ($2::uuid IS NULL OR EXISTS (
+            SELECT FROM org_members m WHERE m.user_id = u.id AND m.org_id = $2 AND m.status = 'active'))";
     let found = transaction.maybe(sql, &[&user_id, &org_id]).await?;
     found
         .map(drop)
-        .ok_or_else(|| ApiError::invalid(path, "there is no such user"))
+        .ok_or_else(|| ApiError::invalid(path, "there is no such active user"))
 }

@@ -47,6 +47,7 @@ pub(crate) struct AuditLog {
 
 impl Listed for AuditLog {
     const FROM: &'static str = "audit_logs t";
+    const OF_ORG: &'static str = "t.org_id = ?";
     const SINCE: &'static str = "time";
     const COLUMNS: &'static str = "t.id, t.time, t.actor_type, t.actor_id, host(t.actor_ip) AS actor_ip, \
         t.actor_user_agent, t.org_id, t.project_id, t.action, t.resource_type, t.resource_id, t.changes, t.request_id, \
@@ -107,8 +108,7 @@ pub(crate) async fn list(
     Params(query): Params<Query>,
 ) -> Result<Json<Page<AuditLog>>> {
     caller.may(Act::ReadAuditLogs)?;
-    let mut filter = Filter::default();
-    filter.and_if("t.org_id = ?", caller.org_id);
+    let mut filter = Filter::of::<AuditLog>(&caller);
     filter.and_if("t.org_id = ?", query.org_id);
     filter.and_if("t.project_id = ?", query.project_id);
     filter.and_if("t.actor_id = ?", query.actor_id);
@@ -124,6 +124,6 @@ pub(crate) async fn list(
         before_id: query.before_id,
     };
     let transaction = Transaction::begin_unguarded(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, filter, part).await;
+    let page = listing::page(&transaction, &caller, filter, part).await;
     transaction.end(page).await.map(Json)
 }

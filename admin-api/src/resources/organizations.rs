@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::Deleted;
-use crate::body::{Body, given};
+use crate::body::{Body, given, some};
 use crate::caller::Caller;
 use crate::check;
 use crate::error::{ApiError, Result};
@@ -48,6 +48,7 @@ pub(crate) struct Organization {
 
 impl Listed for Organization {
     const FROM: &'static str = "organizations t";
+    const OF_ORG: &'static str = "t.id = ?";
     const COLUMNS: &'static str = "t.id, t.name, t.slug, t.billing_email, t.support_email, t.settings, \
         t.allowed_email_domains, t.status, t.created_at, t.updated_at";
 
@@ -80,15 +81,23 @@ impl Versioned for Organization {
 
 /// Those that the caller may see.
 fn visible(caller: &Caller) -> Filter {
-    let mut filter = Filter::default();
+    let mut filter = Filter::of::<Organization>(caller);
     filter.and_is("t.deleted_at IS NULL");
-    filter.and_if("t.id = ?", caller.org_id);
     filter
 }
 
 async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<Organization> {
     let found = listing::find(transaction, visible(caller), id).await?;
     found.ok_or_else(|| ApiError::not_found("organization"))
+}
+
+/// An organization that something is made in: not while it is being deleted.
+pub(super) async fn share(transaction: &Transaction, id: Uuid) -> Result<()> {
+    let sql = "SELECT FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR SHARE";
+    let found = transaction.maybe(sql, &[&id]).await?;
+    found
+        .map(drop)
+        .ok_or_else(|| ApiError::not_found("organization"))
 }
 
 /// Which organizations.
@@ -124,7 +133,7 @@ pub(crate) async fn list(
         before_id: query.before_id,
     };
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, filter, part).await;
+    let page = listing::page(&transaction, &caller, filter, part).await;
     transaction.end(page).await.map(Json)
 }
 
@@ -177,7 +186,7 @@ pub(crate) async fn create(
     columns.set_if("allowed_email_domains", domains(new.allowed_email_domains)?);
     if let Some(settings) = &new.settings {
         check::object("settings", settings)?;
-        rules::check_organization(&shared, settings)?;
+        rules::check_organization(&shared, settings).await?;
     }
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let made = async {
@@ -198,6 +207,7 @@ pub(crate) async fn create(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
+    #[serde(default, deserialize_with = "some")]
     name: Option<String>,
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
@@ -207,11 +217,13 @@ pub(crate) struct Changes {
     support_email: Option<Option<String>>,
     /// All of them, in place of those before.
     #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "some")]
     settings: Option<Value>,
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>)]
     allowed_email_domains: Option<Option<Vec<String>>>,
     /// For callers of the whole installation.
+    #[serde(default, deserialize_with = "some")]
     status: Option<String>,
 }
 
@@ -238,7 +250,7 @@ pub(crate) async fn update(
     }
     if let Some(settings) = changes.settings {
         check::object("settings", &settings)?;
-        rules::check_organization(&shared, &settings)?;
+        rules::check_organization(&shared, &settings).await?;
         columns.set("settings", settings);
     }
     if let Some(given) = changes.allowed_email_domains {
@@ -293,6 +305,9 @@ fn email(path: &str, address: Option<String>) -> Result<Option<String>> {
 }
 
 fn domains(domains: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
+    if let Some(domains) = &domains {
+        check::list("allowed_email_domains", domains)?;
+    }
     for (index, domain) in domains.iter().flatten().enumerate() {
         check::domain(&format!("allowed_email_domains[{index}]"), domain)?;
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::api_keys::check_creator;
 use super::{Deleted, projects};
-use crate::body::{Body, given};
+use crate::body::{Body, given, some};
 use crate::caller::Caller;
 use crate::check;
 use crate::error::{ApiError, Result};
@@ -56,6 +56,8 @@ pub(crate) struct Policy {
 
 impl Listed for Policy {
     const FROM: &'static str = "policies t";
+    const OF_ORG: &'static str = "(t.org_id IS NULL OR t.org_id = ?) AND (t.project_id IS NULL \
+        OR EXISTS (SELECT FROM projects p WHERE p.id = t.project_id AND p.org_id = ?))";
     const COLUMNS: &'static str = "t.id, t.type, t.org_id, t.project_id, t.created_by, t.name, t.description, t.rules, \
         t.applies_to, t.priority, t.status, t.created_at, t.updated_at";
 
@@ -91,15 +93,15 @@ impl Versioned for Policy {
 
 /// Of two owners neither may be a stranger.
 fn visible(caller: &Caller) -> Filter {
-    let mut filter = Filter::default();
+    let mut filter = Filter::of::<Policy>(caller);
     filter.and_is("t.deleted_at IS NULL");
-    if let Some(org_id) = caller.org_id {
-        filter.and("(t.org_id IS NULL OR t.org_id = ?)", org_id);
-        filter.and(
-            "(t.project_id IS NULL OR EXISTS (SELECT FROM projects p WHERE p.id = t.project_id AND p.org_id = ?))",
-            org_id,
-        );
-    }
+    filter.and_is(
+        "(t.org_id IS NULL OR EXISTS (SELECT FROM organizations o WHERE o.id = t.org_id AND o.deleted_at IS NULL))",
+    );
+    filter.and_is(
+        "(t.project_id IS NULL OR EXISTS (SELECT FROM projects p JOIN organizations o ON o.id = p.org_id \
+            WHERE p.id = t.project_id AND p.deleted_at IS NULL AND o.deleted_at IS NULL))",
+    );
     filter
 }
 
@@ -153,7 +155,7 @@ pub(crate) async fn list(
         before_id: query.before_id,
     };
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, filter, part).await;
+    let page = listing::page(&transaction, &caller, filter, part).await;
     transaction.end(page).await.map(Json)
 }
 
@@ -211,16 +213,18 @@ pub(crate) async fn create(
         (None, Some(_)) => None,
         (given, _) => Some(caller.org_of_new(given)?),
     };
-    let none = json!({});
-    rules::refuse(&rules::policy_faults(
-        &shared,
-        &PolicyWords {
-            kind: &new.policy_type,
-            rules: &new.rules,
-            applies_to: new.applies_to.as_ref().unwrap_or(&none),
-            is_projects: new.project_id.is_some(),
-        },
-    ))?;
+    check::json("rules", &new.rules)?;
+    check::json(
+        "applies_to",
+        new.applies_to.as_ref().unwrap_or(&Value::Null),
+    )?;
+    let words = PolicyWords {
+        kind: new.policy_type.clone(),
+        rules: new.rules.clone(),
+        applies_to: new.applies_to.clone().unwrap_or_else(|| json!({})),
+        is_projects: new.project_id.is_some(),
+    };
+    rules::refuse(&rules::policy_faults(&shared, words).await)?;
     let (id, created_by) = (Uuid::now_v7(), caller.creator(new.created_by)?);
     let mut columns = Columns::default();
     columns.set("id", id);
@@ -228,6 +232,7 @@ pub(crate) async fn create(
     columns.set_if("project_id", new.project_id);
     columns.set("created_by", created_by);
     columns.set("name", new.name);
+    check::long_text("description", new.description.as_deref())?;
     columns.set_if("description", new.description);
     columns.set("type", new.policy_type);
     columns.set("rules", new.rules);
@@ -239,6 +244,9 @@ pub(crate) async fn create(
         if let Some(project_id) = new.project_id {
             let project = projects::lock(&transaction, &caller, project_id).await?;
             project.must_be_of(org_id)?;
+        }
+        if let Some(org_id) = org_id {
+            super::organizations::share(&transaction, org_id).await?;
         }
         check_creator(&transaction, &caller, created_by).await?;
         columns.insert(&transaction, "policies").await?;
@@ -253,15 +261,20 @@ pub(crate) async fn create(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
+    #[serde(default, deserialize_with = "some")]
     name: Option<String>,
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     description: Option<Option<String>>,
     #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "some")]
     rules: Option<Value>,
     #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "some")]
     applies_to: Option<Value>,
+    #[serde(default, deserialize_with = "some")]
     priority: Option<i32>,
+    #[serde(default, deserialize_with = "some")]
     status: Option<String>,
 }
 
@@ -281,21 +294,28 @@ pub(crate) async fn update(
     if let Some(status) = &changes.status {
         check::one_of("status", status, STATUSES)?;
     }
+    check::json("rules", changes.rules.as_ref().unwrap_or(&Value::Null))?;
+    check::json(
+        "applies_to",
+        changes.applies_to.as_ref().unwrap_or(&Value::Null),
+    )?;
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let changed = async {
         let found = lock(&transaction, &caller, id).await?;
         if_match.check(&found)?;
-        rules::refuse(&rules::policy_faults(
-            &shared,
-            &PolicyWords {
-                kind: &found.policy_type,
-                rules: changes.rules.as_ref().unwrap_or(&found.rules),
-                applies_to: changes.applies_to.as_ref().unwrap_or(&found.applies_to),
-                is_projects: found.project_id.is_some(),
-            },
-        ))?;
+        let words = PolicyWords {
+            kind: found.policy_type,
+            rules: changes.rules.clone().unwrap_or(found.rules),
+            applies_to: changes.applies_to.clone().unwrap_or(found.applies_to),
+            is_projects: found.project_id.is_some(),
+        };
+        rules::refuse(&rules::policy_faults(&shared, words).await)?;
         let mut columns = Columns::default();
         columns.set_if("name", changes.name);
+        check::long_text(
+            "description",
+            changes.description.as_ref().and_then(Option::as_deref),
+        )?;
         columns.set_if("description", changes.description);
         columns.set_if("rules", changes.rules);
         columns.set_if("applies_to", changes.applies_to);
@@ -373,14 +393,18 @@ pub(crate) async fn validate(
 ) -> Result<Json<Validation>> {
     caller.may(Act::ReadPolicies)?;
     check::one_of("policy_type", &draft.policy_type, TYPES)?;
-    let none = json!({});
+    check::json("rules", &draft.rules)?;
+    check::json(
+        "applies_to",
+        draft.applies_to.as_ref().unwrap_or(&Value::Null),
+    )?;
     let words = PolicyWords {
-        kind: &draft.policy_type,
-        rules: &draft.rules,
-        applies_to: draft.applies_to.as_ref().unwrap_or(&none),
+        kind: draft.policy_type,
+        rules: draft.rules,
+        applies_to: draft.applies_to.unwrap_or_else(|| json!({})),
         is_projects: draft.of_project,
     };
-    let faults = rules::policy_faults(&shared, &words).into_iter();
+    let faults = rules::policy_faults(&shared, words).await.into_iter();
     let faults: Vec<_> = faults
         .map(|fault| ShownFault {
             path: fault.path,

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::Deleted;
-use crate::body::{Body, given};
+use crate::body::{Body, given, some};
 use crate::caller::Caller;
 use crate::check;
 use crate::error::{ApiError, Result};
@@ -49,6 +49,7 @@ pub(crate) struct Project {
 
 impl Listed for Project {
     const FROM: &'static str = "projects t";
+    const OF_ORG: &'static str = "t.org_id = ?";
     const COLUMNS: &'static str = "t.id, t.org_id, t.name, t.slug, t.description, t.settings, t.quotas, t.status, \
         t.created_at, t.updated_at";
 
@@ -93,12 +94,11 @@ impl Versioned for Project {
 }
 
 fn visible(caller: &Caller) -> Filter {
-    let mut filter = Filter::default();
+    let mut filter = Filter::of::<Project>(caller);
     filter.and_is("t.deleted_at IS NULL");
     filter.and_is(
         "EXISTS (SELECT FROM organizations o WHERE o.id = t.org_id AND o.deleted_at IS NULL)",
     );
-    filter.and_if("t.org_id = ?", caller.org_id);
     filter
 }
 
@@ -148,7 +148,7 @@ pub(crate) async fn list(
         before_id: query.before_id,
     };
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, filter, part).await;
+    let page = listing::page(&transaction, &caller, filter, part).await;
     transaction.end(page).await.map(Json)
 }
 
@@ -200,20 +200,18 @@ pub(crate) async fn create(
     );
     check::object("settings", &settings)?;
     check::object("quotas", &quotas)?;
-    rules::check_project(&shared, &settings, &quotas)?;
+    rules::check_project(&shared, &settings, &quotas).await?;
     let (id, org_id) = (Uuid::now_v7(), caller.org_of_new(new.org_id)?);
     let mut columns = Columns::default();
     columns.set("id", id);
     columns.set("org_id", org_id);
     columns.set("name", new.name);
     columns.set("slug", new.slug);
+    check::long_text("description", new.description.as_deref())?;
     columns.set_if("description", new.description);
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let made = async {
-        // Not while the organization is being deleted.
-        let sql = "SELECT FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR SHARE";
-        let org = transaction.maybe(sql, &[&org_id]).await?;
-        org.ok_or_else(|| ApiError::not_found("organization"))?;
+        super::organizations::share(&transaction, org_id).await?;
         columns.insert(&transaction, "projects").await?;
         let sql = "UPDATE projects SET settings = settings || $2, quotas = quotas || $3 WHERE id = $1 RETURNING id";
         transaction.one(sql, &[&id, &settings, &quotas]).await?;
@@ -228,16 +226,20 @@ pub(crate) async fn create(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
+    #[serde(default, deserialize_with = "some")]
     name: Option<String>,
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     description: Option<Option<String>>,
     /// All of them, in place of those before.
     #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "some")]
     settings: Option<Value>,
     /// All of them, in place of those before.
     #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "some")]
     quotas: Option<Value>,
+    #[serde(default, deserialize_with = "some")]
     status: Option<String>,
 }
 
@@ -255,7 +257,7 @@ pub(crate) async fn update(
     let (settings, quotas) = (changes.settings.as_ref(), changes.quotas.as_ref());
     check::object("settings", settings.unwrap_or(&none))?;
     check::object("quotas", quotas.unwrap_or(&none))?;
-    rules::check_project(&shared, settings.unwrap_or(&none), quotas.unwrap_or(&none))?;
+    rules::check_project(&shared, settings.unwrap_or(&none), quotas.unwrap_or(&none)).await?;
     let mut columns = Columns::default();
     if let Some(name) = changes.name {
         check::text("name", &name, 255)?;
@@ -265,6 +267,10 @@ pub(crate) async fn update(
         check::one_of("status", &status, STATUSES)?;
         columns.set("status", status);
     }
+    check::long_text(
+        "description",
+        changes.description.as_ref().and_then(Option::as_deref),
+    )?;
     columns.set_if("description", changes.description);
     columns.set_if("settings", changes.settings);
     columns.set_if("quotas", changes.quotas);

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::body::Body;
+use crate::body::{Body, some};
 use crate::caller::Caller;
 use crate::check;
 use crate::error::{ApiError, Result};
@@ -43,6 +43,8 @@ pub(crate) struct User {
 
 impl Listed for User {
     const FROM: &'static str = "users t";
+    const OF_ORG: &'static str =
+        "EXISTS (SELECT FROM org_members m WHERE m.user_id = t.id AND m.org_id = ?)";
     const COLUMNS: &'static str = "t.id, t.email, t.name, t.timezone, t.locale, t.mfa_enabled, t.status, t.last_login_at, \
         t.created_at, t.updated_at";
 
@@ -75,12 +77,8 @@ impl Versioned for User {
 
 /// A tenant sees its members.
 fn visible(caller: &Caller) -> Filter {
-    let mut filter = Filter::default();
+    let mut filter = Filter::of::<User>(caller);
     filter.and_is("t.deleted_at IS NULL");
-    filter.and_if(
-        "EXISTS (SELECT FROM org_members m WHERE m.user_id = t.id AND m.org_id = ?)",
-        caller.org_id,
-    );
     filter
 }
 
@@ -122,7 +120,7 @@ pub(crate) async fn list(
         before_id: query.before_id,
     };
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, filter, part).await;
+    let page = listing::page(&transaction, &caller, filter, part).await;
     transaction.end(page).await.map(Json)
 }
 
@@ -178,8 +176,10 @@ pub(crate) async fn create(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
+    #[serde(default, deserialize_with = "some")]
     name: Option<String>,
     /// Of one who is `suspended` the admin keys don't work; API keys that the user has made do.
+    #[serde(default, deserialize_with = "some")]
     status: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! Who may do what: every route, every role, one's own organization and somebody else's.
 
 use http::{Method, StatusCode};
+use http_body::Frame;
 use serde_json::{Value, json};
 use testkit::{Client, Scene};
 use uuid::Uuid;
@@ -248,6 +249,7 @@ async fn keys_that_are_not_good_are_told_why() {
     let stage = Stage::new().await;
     let scene = &stage.scene;
     let (org, user) = (scene.tenant.org_id, scene.tenant.user_id);
+    stage.of_tenant("owner").await;
     let key = admin_key(scene, Some(org), Some(user), "viewer").await;
     assert_eq!(status_of(&stage, &key).await.0, StatusCode::OK);
     assert_eq!(
@@ -345,4 +347,92 @@ async fn a_callers_user_made_what_it_makes() {
     let refused = admin.post(&at("api-keys"), &key).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert_eq!(refused.json()["error"]["details"]["path"], "created_by");
+}
+
+#[tokio::test]
+async fn a_persons_key_is_worth_no_more_than_the_person() {
+    let stage = Stage::new().await;
+    let owner = stage.of_tenant("owner").await;
+    let making = || post_status(&owner, "projects", project(&Uuid::now_v7().to_string()));
+    assert_eq!(making().await, StatusCode::CREATED);
+    change(&stage.scene, "UPDATE org_members SET role = 'viewer'").await;
+    assert_eq!(making().await, StatusCode::FORBIDDEN);
+    assert_eq!(get(&owner, "whoami").await["role"], "viewer");
+    change(
+        &stage.scene,
+        "UPDATE org_members SET role = 'owner', status = 'suspended'",
+    )
+    .await;
+    let refused = owner.get(&at("whoami")).await;
+    assert_eq!(refused.error_code(), "user_inactive");
+    change(&stage.scene, "DELETE FROM org_members").await;
+    let refused = owner.get(&at("whoami")).await;
+    assert_eq!(refused.error_code(), "user_inactive");
+}
+
+async fn post_status(client: &Client, path: &str, body: Value) -> StatusCode {
+    client.post(&at(path), &body).await.status
+}
+
+#[tokio::test]
+async fn members_make_and_rotate_keys_of_their_own() {
+    let stage = Stage::new().await;
+    let (org, project) = (stage.scene.tenant.org_id, stage.scene.tenant.project_id);
+    let member = stage.of_tenant("member").await;
+    let other = testkit::Tenant::create(&stage.scene.sql).await.user_id;
+    let join = "INSERT INTO org_members (org_id, user_id, role) VALUES ($1, $2, 'owner')";
+    stage
+        .scene
+        .sql
+        .execute(join, &[&org, &other])
+        .await
+        .unwrap();
+    let for_other = json!({"project_id": project, "name": "k", "created_by": other});
+    let status = post_status(&member, "api-keys", for_other.clone()).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+
+    let admin = stage.of_tenant("admin").await;
+    let theirs = post(&admin, "api-keys", for_other).await;
+    let rotate = format!("api-keys/{}/rotate", theirs["id"].as_str().unwrap());
+    let status = post_status(&member, &rotate, json!({})).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let own = json!({"project_id": project, "name": "k"});
+    let own = post(&member, "api-keys", own).await;
+    let rotate = format!("api-keys/{}/rotate", own["id"].as_str().unwrap());
+    assert_eq!(
+        post_status(&member, &rotate, json!({})).await,
+        StatusCode::CREATED
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_its_body_is_on_the_way_changes_nothing() {
+    let stage = Stage::new().await;
+    let owner = stage.of_tenant("owner").await;
+    let (sender, body) = testkit::upstream::paced();
+    let path = at("projects");
+    let sending = owner.send_body(Method::POST, &path, body);
+    let meanwhile = async {
+        let body = project("late").to_string();
+        let (first, rest) = body.split_at(5);
+        sender
+            .send(Ok(Frame::data(first.to_owned().into())))
+            .await
+            .unwrap();
+        testkit::eventually("the key is used", || async {
+            let sql = "SELECT last_used_at IS NOT NULL FROM admin_keys WHERE org_id IS NOT NULL";
+            let used: bool = stage.scene.sql.query_one(sql, &[]).await.unwrap().get(0);
+            used.then_some(())
+        })
+        .await;
+        change(&stage.scene, "UPDATE admin_keys SET status = 'revoked'").await;
+        sender
+            .send(Ok(Frame::data(rest.to_owned().into())))
+            .await
+            .unwrap();
+        drop(sender);
+    };
+    let (answer, ()) = tokio::join!(sending, meanwhile);
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{answer:?}");
+    assert_eq!(answer.error_code(), "key_revoked");
 }

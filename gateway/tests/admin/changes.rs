@@ -120,3 +120,25 @@ async fn an_admin_key_opens_until_it_is_revoked() {
         .await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn a_rotation_says_when_the_new_key_ends_if_the_old_one_does() {
+    let stage = Stage::new().await;
+    let api = stage.of_tenant("member").await;
+    let key = json!({"project_id": stage.scene.tenant.project_id, "name": "k"});
+    let key = post(&api, "api-keys", key).await;
+    let rotate = format!("api-keys/{}/rotate", key["id"].as_str().unwrap());
+    let second = post(&api, &rotate, json!({"grace_seconds": 3_600})).await;
+    assert_eq!(second["expires_at"], json!(null));
+    // Once more, as after an answer that was lost: the old one has an end by now, its grace's.
+    let again = api.post(&at(&rotate), &json!({})).await;
+    assert_eq!(again.status, StatusCode::BAD_REQUEST);
+    assert_eq!(again.json()["error"]["details"]["path"], "expires_at");
+    let third = post(&api, &rotate, json!({"expires_at": null})).await;
+    assert_eq!(third["expires_at"], json!(null));
+
+    let sql = "UPDATE api_keys SET expires_at = now()";
+    stage.scene.sql.batch_execute(sql).await.unwrap();
+    let over = api.post(&at(&rotate), &json!({"expires_at": null})).await;
+    assert_eq!(over.error_code(), "not_active");
+}

@@ -125,6 +125,11 @@ async fn a_policy_that_can_not_be_understood_is_refused_with_every_fault() {
     assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
 }
 
+/// Lists of lists.
+fn deep(levels: usize) -> Value {
+    (0..levels).fold(json!(1), |inner, _| json!([inner]))
+}
+
 #[tokio::test]
 async fn quotas_and_settings_are_looked_at_too() {
     let stage = Stage::new().await;
@@ -133,6 +138,12 @@ async fn quotas_and_settings_are_looked_at_too() {
     for body in [
         json!({"quotas": {"max_tokens_per_day": "x"}}),
         json!({"settings": {"allowed_models": "all"}}),
+        json!({"quotas": null}),
+        json!({"settings": null}),
+        json!({"name": null}),
+        json!({"settings": {"a": "x".repeat(65_536)}}),
+        json!({"description": "x".repeat(10_001)}),
+        json!({"settings": {"deep": deep(32)}}),
     ] {
         let refused = api.post(&path, &body).await;
         assert_eq!(

@@ -58,6 +58,14 @@ async fn pages_neither_repeat_nor_hide_whatever_comes_and_goes_meanwhile() {
         ids(&get(&api, "projects?slug=p6").await),
         Vec::<String>::new()
     );
+    // Whoever pages goes on behind it all the same.
+    let id = first["data"][0]["id"].as_str().unwrap();
+    let behind = get(
+        &api,
+        &format!("projects?limit=2&status=active&after_id={id}"),
+    )
+    .await;
+    assert_eq!(ids(&behind), ["p5", "p4"]);
 }
 
 #[tokio::test]
