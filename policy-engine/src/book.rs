@@ -16,7 +16,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::{ApiKeyId, Picodollars, Timestamp};
+use domain::{ApiKeyId, Picodollars, ProjectId, Timestamp};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -153,10 +153,7 @@ impl Book {
     ) {
         let mut state = self.lock();
         for (holder, model, window, amounts) in settled {
-            let owner = (holder.project_id, holder.user_id);
-            state
-                .ledger
-                .add_to(holder.key_id, owner, model, window, &amounts);
+            state.ledger.add_to(&holder, model, window, &amounts);
         }
         state.counters.values_mut().for_each(Counter::outdate);
     }
@@ -164,11 +161,11 @@ impl Book {
     /// What keys used at a moment cost more or less than is known of it; counters are looked up again, once for all of it.
     pub(crate) fn correct<'a>(
         &self,
-        corrections: impl Iterator<Item = (ApiKeyId, &'a str, Timestamp, i64)>,
+        corrections: impl Iterator<Item = (ApiKeyId, ProjectId, &'a str, Timestamp, i64)>,
     ) {
         let mut state = self.lock();
-        for (key_id, model, at, by) in corrections {
-            state.ledger.correct(key_id, model, at, by);
+        for (key_id, project_id, model, at, by) in corrections {
+            state.ledger.correct((key_id, project_id), model, at, by);
         }
         state.counters.values_mut().for_each(Counter::outdate);
     }

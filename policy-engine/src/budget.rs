@@ -107,10 +107,22 @@ impl BudgetId {
     }
 }
 
+/// Names come from callers. A row of `usage_events` has so many characters of one, and so has everything that is kept.
+const MOST_OF_A_MODEL: usize = 255;
+
+/// What is kept of a model's name.
+pub(crate) fn kept_of_model(name: &str) -> &str {
+    if name.len() <= MOST_OF_A_MODEL {
+        return name;
+    }
+    let end = name.char_indices().nth(MOST_OF_A_MODEL);
+    end.and_then(|(end, _)| name.get(..end)).unwrap_or(name)
+}
+
 /// A model, dated or not.
 pub(crate) fn model_hash(name: &str) -> u64 {
     use std::hash::BuildHasher as _;
     rustc_hash::FxBuildHasher
-        .hash_one(model::undated(name))
+        .hash_one(model::undated(kept_of_model(name)))
         .max(1)
 }

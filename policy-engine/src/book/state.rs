@@ -1,15 +1,15 @@
 //! What a book's lock protects.
 
-use domain::{ApiKeyId, Picodollars};
+use domain::Picodollars;
 use rustc_hash::FxHashMap;
 
 use super::counter::Counter;
 use super::estimate::Estimates;
 use super::expected::Expected;
-use super::ledger::{self, Ledger};
+use super::ledger::Ledger;
 use super::{AllHeld, Ask, Held, Standing, Unheld, Used, Watch};
-use crate::budget::{Account, Budget, Holder, People};
-use crate::limit::{Scope, UsageAction, Window};
+use crate::budget::{Account, Budget, People};
+use crate::limit::{Limit, Scope, UsageAction, Window};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -74,7 +74,7 @@ impl State {
         let known = self.counters.get(&account);
         let counter = if known.is_none_or(Counter::is_stale) {
             let index = known.map_or(asked, |counter| counter.index().max(asked));
-            let spent = self.spent(budget, &account, &ask.holder, people, index);
+            let spent = self.spent(budget, &account, ask, people, index);
             let counter = self.counters.entry(account);
             let counter = counter.or_insert_with(|| Counter::new(index, spent));
             counter.advance(index);
@@ -97,46 +97,40 @@ impl State {
         (account, index, standing)
     }
 
-    /// What a counter has to begin with.
+    /// What a counter has to begin with: no less than was used. What a key used of models that have no place in the ledger may
+    /// have been the one that is asked for.
     fn spent(
         &self,
         budget: &Budget,
         account: &Account,
-        holder: &Holder,
+        ask: &Ask<'_>,
         people: &People,
         index: i32,
     ) -> u64 {
-        let of_key = |key_id: ApiKeyId, entry: &ledger::Account| {
-            let holder = Holder {
-                org_id: holder.org_id,
-                project_id: entry.project_id,
-                user_id: entry.user_id,
-                key_id,
-            };
-            let counted = entry.used(budget.limit.window, index).filter(|(model, _)| {
-                budget.account(&holder, model) == *account
-                    && budget.whose.counts(&holder, people, model)
-            });
-            counted
-                .map(|(_, amounts)| amounts.of(budget.limit.metric))
-                .fold(0, u64::saturating_add)
-        };
-        if budget.per.scope == Scope::Key {
-            let entry = self.ledger.get(holder.key_id);
-            return entry.map_or(0, |entry| of_key(holder.key_id, entry));
+        let Limit { metric, window, .. } = budget.limit;
+        // The ledger doesn't keep minutes.
+        if window == Window::Minute {
+            return 0;
         }
-        let accounts = self.ledger.accounts();
-        accounts
-            .map(|(key_id, entry)| of_key(key_id, entry))
-            .fold(0, u64::saturating_add)
+        let of_key = (budget.per.scope == Scope::Key).then_some(ask.holder.key_id);
+        let mut spent = 0_u64;
+        for (holder, entry) in self.ledger.accounts(ask.holder.org_id, of_key) {
+            let rest = entry.rest(window, index).map(|rest| (ask.model, rest));
+            for (model, amounts) in entry.used(window, index).chain(rest) {
+                if budget.account(&holder, model) == *account
+                    && budget.whose.counts(&holder, people, model)
+                {
+                    spent = spent.saturating_add(amounts.of(metric));
+                }
+            }
+        }
+        spent
     }
 
-    /// Adds what was used to the ledger alone.
+    /// Adds what was used to the ledger.
     pub(super) fn add(&mut self, used: &Used<'_>) {
-        let holder = &used.holder;
-        let owner = (holder.project_id, holder.user_id);
         self.ledger
-            .add(holder.key_id, owner, used.model, used.at, &used.amounts);
+            .add(&used.holder, used.model, used.at, &used.amounts);
     }
 
     /// Adds what was used to the ledger, and to the counters that there are.
