@@ -128,8 +128,14 @@ impl Book {
 
     /// Adds what was used under rules that aren't known; counters are looked up again where they can be.
     pub(crate) fn add_used(&self, used: &Used<'_>) {
+        self.exchange_unruled(&AllHeld::new(), used);
+    }
+
+    /// The same, and gives back what was held for it.
+    fn exchange_unruled(&self, held: &AllHeld, used: &Used<'_>) {
         let mut state = self.lock();
         state.add(used);
+        state.release(held);
         state.counters.values_mut().for_each(Counter::outdate);
     }
 

@@ -88,10 +88,12 @@ impl Engine {
         compiled.faults
     }
 
-    /// Forgets an organization.
+    /// Forgets an organization's rules, and what it spent when the windows of that are over.
     pub fn remove(&self, org_id: OrgId) {
-        if let Some((_, organization)) = self.organizations.remove(&org_id) {
-            self.forget(org_id, &organization.projects);
+        if let Some(mut organization) = self.organizations.get_mut(&org_id) {
+            organization.policies.clear();
+            let projects = std::mem::take(&mut organization.projects);
+            self.forget(org_id, &projects);
         }
     }
 
@@ -104,7 +106,7 @@ impl Engine {
     /// Adds what was settled before this process began. To be called once for everything.
     pub fn add_settled(&self, settled: &[Settled]) {
         for (org_id, settled) in by_organization(settled, |each| each.org_id) {
-            let book = Arc::clone(&self.organizations.entry(org_id).or_default().book);
+            let book = self.book(org_id);
             book.add_settled(settled.into_iter().map(Settled::entry));
         }
     }
@@ -113,13 +115,12 @@ impl Engine {
     pub fn add_late(&self, late: &[LateUsage]) {
         for each in late {
             let used = each.used();
-            if let Some(rules) = self.rules(each.project_id) {
+            if let Some(rules) = self.rules_in(each.org_id, each.project_id) {
                 let budgets = rules.budgets.iter();
                 rules.book.settle(&used, budgets, &rules.people);
             } else {
                 // Its rules may come, and others of the organization may have been asked for meanwhile.
-                let book = Arc::clone(&self.organizations.entry(each.org_id).or_default().book);
-                book.add_used(&used);
+                self.book(each.org_id).add_used(&used);
             }
         }
     }
@@ -147,6 +148,7 @@ impl Engine {
             let windows = windows.get(organization.key()).unwrap_or(&none);
             organization.book.sweep(now, windows);
         }
+        self.organizations.retain(|_, each| !each.is_over());
         self.rates.sweep();
     }
 
@@ -170,12 +172,32 @@ impl Engine {
         Some(Arc::clone(rules.value()))
     }
 
+    /// A project's rules, if it is this organization's still.
+    fn rules_in(&self, org_id: OrgId, project_id: ProjectId) -> Option<Arc<ProjectRules>> {
+        self.rules(project_id)
+            .filter(|rules| rules.org_id == org_id)
+    }
+
+    /// An organization's, whether its rules are known or not.
+    fn book(&self, org_id: OrgId) -> Arc<Book> {
+        Arc::clone(&self.organizations.entry(org_id).or_default().book)
+    }
+
     fn forget(&self, org_id: OrgId, projects: &[ProjectId]) {
         for id in projects {
             // It may be another organization's by now.
             self.projects
                 .remove_if(id, |_, rules| rules.org_id == org_id);
         }
+    }
+}
+
+impl Organization {
+    /// Whether it has no rules, and nothing that it spent matters any more.
+    fn is_over(&self) -> bool {
+        let has_no_rules = self.projects.is_empty() && self.policies.is_empty();
+        // Whoever has the book is about to write in it, or holds something.
+        has_no_rules && Arc::strong_count(&self.book) == 1 && self.book.size() == (0, 0)
     }
 }
 

@@ -28,6 +28,12 @@ impl Hold {
         let held = std::mem::take(&mut self.held);
         self.book.exchange(&held, used, budgets, people);
     }
+
+    /// The same where no rules are known to settle it by.
+    pub(crate) fn settle_unruled(mut self, used: &Used<'_>) {
+        let held = std::mem::take(&mut self.held);
+        self.book.exchange_unruled(&held, used);
+    }
 }
 
 impl Drop for Hold {
