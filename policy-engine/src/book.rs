@@ -108,11 +108,13 @@ impl Book {
         watch: &mut impl Watch,
     ) -> Result<Hold, Unheld<'a>> {
         let mut held = AllHeld::new();
-        let ended = self
-            .lock()
-            .try_hold(ask, budgets, people, price, watch, &mut held);
+        let mut state = self.lock();
+        let at = state.pass(ask.at);
+        let ask = Ask { at, ..*ask };
+        let ended = state.try_hold(&ask, budgets, people, price, watch, &mut held);
+        drop(state);
         // Made first: what it holds is given back if that didn't go well to the end.
-        let hold = Hold::new(Arc::clone(self), held);
+        let hold = Hold::new(Arc::clone(self), held, at);
         ended.map(|()| hold)
     }
 
@@ -159,6 +161,7 @@ impl Book {
     ) {
         let mut state = self.lock();
         for (holder, model, window, amounts) in settled {
+            state.pass(window.0.start(window.1));
             state.ledger.add_to(&holder, model, window, &amounts);
         }
         state.counters.values_mut().for_each(Counter::outdate);
@@ -179,6 +182,7 @@ impl Book {
     /// Forgets what can be made again or isn't needed any more. `windows` has those of all budgets that there are.
     pub(crate) fn sweep(&self, now: Timestamp, windows: &FxHashMap<BudgetId, Window>) {
         let mut state = self.lock();
+        let now = state.pass(now);
         state.ledger.sweep(now);
         state.counters.retain(|account, counter| {
             let Some(window) = windows.get(&account.budget) else {

@@ -1,6 +1,6 @@
 //! What a book's lock protects.
 
-use domain::Picodollars;
+use domain::{Picodollars, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::counter::Counter;
@@ -16,9 +16,18 @@ pub(super) struct State {
     pub(super) ledger: Ledger,
     pub(super) counters: FxHashMap<Account, Counter>,
     estimates: Estimates,
+    /// The latest moment that was told of: windows go by it while a clock that was set back catches up.
+    latest: Option<Timestamp>,
 }
 
 impl State {
+    /// A moment as windows have it: they never run backwards.
+    pub(super) fn pass(&mut self, at: Timestamp) -> Timestamp {
+        let latest = self.latest.map_or(at, |latest| latest.max(at));
+        self.latest = Some(latest);
+        latest
+    }
+
     /// Holds on one budget after the other, up to the first that refuses.
     pub(super) fn try_hold<'a>(
         &mut self,
@@ -129,6 +138,7 @@ impl State {
 
     /// Adds what was used to the ledger.
     pub(super) fn add(&mut self, used: &Used<'_>) {
+        self.pass(used.at);
         self.ledger
             .add(&used.holder, used.model, used.at, &used.amounts);
     }

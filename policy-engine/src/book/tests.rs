@@ -1,5 +1,6 @@
 //! Budgets: what is held, what is spent, and in which window.
 
+mod clock;
 mod models;
 mod moves;
 mod plain;

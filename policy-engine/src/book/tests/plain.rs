@@ -22,6 +22,10 @@ enum Step {
     Wait {
         seconds: i64,
     },
+    /// The clock is set back.
+    StepBack {
+        seconds: i64,
+    },
     Sweep,
     /// A new process, which gets from the database what was settled.
     Restart,
@@ -34,17 +38,19 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (any::<usize>(), 0..600_u64).prop_map(|(which, tokens)| Step::Settle { which, tokens }),
         1 => any::<usize>().prop_map(|which| Step::Drop { which }),
         2 => (0..7_200_i64).prop_map(|seconds| Step::Wait { seconds }),
+        1 => (0..7_200_i64).prop_map(|seconds| Step::StepBack { seconds }),
         2 => Just(Step::Sweep),
         1 => Just(Step::Restart),
     ];
     proptest::collection::vec(step, 1..120)
 }
 
-/// A request that runs: who asked, for what, when, expecting how many tokens.
+/// A request that runs: who asked, for what, when by the clock and by the windows, expecting how many tokens.
 struct Running {
     hold: Hold,
     key: u8,
     model: &'static str,
+    clock: i64,
     seconds: i64,
     expected: u64,
 }
@@ -127,29 +133,33 @@ proptest! {
     fn spent_is_what_was_settled_held_what_runs_and_no_limit_is_passed_but_by_answers(steps in steps()) {
         let (mut book, people, budgets) = (Arc::new(Book::default()), People::default(), some_budgets());
         let windows: FxHashMap<_, _> = budgets.iter().map(|b| (b.id, b.limit.window)).collect();
-        let (mut plain, mut running, mut now) = (Plain::default(), Vec::<Running>::new(), 0);
+        let (mut plain, mut running) = (Plain::default(), Vec::<Running>::new());
+        // Windows don't run backwards when the clock does.
+        let (mut clock, mut now) = (0, 0);
+        book.sweep(at(now), &windows);
         // What answers used beyond what was held for them, since the beginning.
         let mut beyond = 0;
         for step in steps {
             match step {
                 Step::Ask { key, model, max_tokens } => {
-                    let request = ask(key, MODELS[model], max_tokens, now);
+                    let request = ask(key, MODELS[model], max_tokens, clock);
+                    let as_counted = ask(key, MODELS[model], max_tokens, now);
                     let expected = 100 + max_tokens;
                     let fits = budgets.iter().all(|budget| {
-                        let held = held_of(&running, budget, &request);
+                        let held = held_of(&running, budget, &as_counted);
                         let amount = amount_of(budget.limit.metric, expected);
-                        plain.spent(budget, &request) + held + amount <= budget.limit.most
+                        plain.spent(budget, &as_counted) + held + amount <= budget.limit.most
                     });
                     let got = hold(&book, &request, &budgets);
                     prop_assert_eq!(got.is_some(), fits, "{:?}", request);
                     if let Some(hold) = got {
-                        running.push(Running { hold, key, model: MODELS[model], seconds: now, expected });
+                        running.push(Running { hold, key, model: MODELS[model], clock, seconds: now, expected });
                     }
                 }
                 Step::Settle { which, tokens } if !running.is_empty() => {
                     let index = which % running.len();
-                    let Running { hold, key, model, seconds, expected } = running.swap_remove(index);
-                    hold.settle(&used(key, model, tokens, seconds), budgets.iter(), &people);
+                    let Running { hold, key, model, clock, seconds, expected } = running.swap_remove(index);
+                    hold.settle(&used(key, model, tokens, clock), budgets.iter(), &people);
                     plain.settled.push((key, model, seconds, tokens));
                     beyond += tokens.saturating_sub(expected);
                 }
@@ -157,9 +167,14 @@ proptest! {
                     running.swap_remove(which % running.len());
                 }
                 Step::Settle { .. } | Step::Drop { .. } => {}
-                Step::Wait { seconds } => now += seconds,
-                Step::Sweep => book.sweep(at(now), &windows),
+                Step::Wait { seconds } => {
+                    clock += seconds;
+                    now = now.max(clock);
+                }
+                Step::StepBack { seconds } => clock -= seconds,
+                Step::Sweep => book.sweep(at(clock), &windows),
                 Step::Restart => {
+                    clock = now;
                     running.clear();
                     book = Arc::new(Book::default());
                     book.add_settled(plain.read(now).into_iter());
@@ -167,8 +182,8 @@ proptest! {
             }
             for budget in &budgets {
                 for key in 0..6 {
+                    let (spent, held) = numbers(&book, budget, &ask(key, MODELS[0], 1, clock));
                     let request = ask(key, MODELS[0], 1, now);
-                    let (spent, held) = numbers(&book, budget, &request);
                     prop_assert_eq!(spent, plain.spent(budget, &request));
                     prop_assert_eq!(held, held_of(&running, budget, &request));
                     let beyond = if budget.limit.metric == Metric::Requests {
