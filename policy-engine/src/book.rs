@@ -17,7 +17,7 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{ApiKeyId, Picodollars, ProjectId, Timestamp};
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 pub use amounts::Amounts;
@@ -179,19 +179,25 @@ impl Book {
         state.counters.values_mut().for_each(Counter::outdate);
     }
 
-    /// Forgets what can be made again or isn't needed any more. `windows` has those of all budgets that there are.
-    pub(crate) fn sweep(&self, now: Timestamp, windows: &FxHashMap<BudgetId, Window>) {
+    /// Budgets are in force that weren't, and have missed what was settled meanwhile.
+    pub(crate) fn look_again(&self, budgets: &FxHashSet<BudgetId>) {
+        let mut state = self.lock();
+        let counters = state.counters.iter_mut();
+        counters
+            .filter(|(account, _)| budgets.contains(&account.budget))
+            .for_each(|(_, counter)| counter.outdate());
+    }
+
+    /// Forgets windows that are over, and counters of budgets that aren't in force, unless something is held on them.
+    pub(crate) fn sweep(&self, now: Timestamp, in_force: &FxHashSet<BudgetId>) {
         let mut state = self.lock();
         let now = state.pass(now);
         state.ledger.sweep(now);
         state.counters.retain(|account, counter| {
-            let Some(window) = windows.get(&account.budget) else {
-                return false;
-            };
-            let is_over = counter.index() < window.index(now);
-            // What was spent in a minute is known to the counter alone.
-            !(is_over || counter.is_idle() && *window != Window::Minute)
+            let is_needed = in_force.contains(&account.budget) || !counter.is_idle();
+            is_needed && !counter.is_over(now)
         });
+        state.make_room();
     }
 
     /// Accounts of keys, and counters.

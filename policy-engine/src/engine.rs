@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use domain::{Clock, OrgId, PolicyId, ProjectId, Timestamp};
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
 pub use admit::{Admitted, Explained, Refused, Spend};
 pub use compile::PolicyFaults;
@@ -23,7 +23,6 @@ pub use items::{Item, ItemRules};
 pub use settled::{Correction, LateUsage, Settled};
 
 use crate::book::Book;
-use crate::limit::Window;
 use crate::project::ProjectRules;
 use crate::rate::Rates;
 use crate::rules::Policy;
@@ -81,9 +80,16 @@ impl Engine {
             .collect();
         organization.policies = compiled.policies;
         organization.projects = projects.iter().map(|project| project.id).collect();
+        let mut added = FxHashSet::default();
         for rules in compiled.rules {
+            let before = self.rules_in(org.id, rules.project_id);
+            let before = before.iter().flat_map(|rules| rules.budgets.iter());
+            let before: FxHashSet<_> = before.map(|budget| budget.id).collect();
+            let ids = rules.budgets.iter().map(|budget| budget.id);
+            added.extend(ids.filter(|id| !before.contains(id)));
             self.projects.insert(rules.project_id, Arc::new(rules));
         }
+        organization.book.look_again(&added);
         self.forget(org.id, &gone);
         compiled.faults
     }
@@ -135,18 +141,17 @@ impl Engine {
         }
     }
 
-    /// Forgets counters that can be made again, and windows that are over. To be called now and then.
+    /// Forgets windows that are over, and what isn't in force any more. To be called now and then.
     pub fn sweep(&self, now: Timestamp) {
-        let mut windows: HashMap<OrgId, FxHashMap<_, Window>> = HashMap::new();
+        let mut in_force: HashMap<OrgId, FxHashSet<_>> = HashMap::new();
         for rules in &self.projects {
-            let of_org = windows.entry(rules.org_id).or_default();
-            let budgets = rules.budgets.iter();
-            of_org.extend(budgets.map(|budget| (budget.id, budget.limit.window)));
+            let of_org = in_force.entry(rules.org_id).or_default();
+            of_org.extend(rules.budgets.iter().map(|budget| budget.id));
         }
-        let none = FxHashMap::default();
+        let none = FxHashSet::default();
         for organization in &self.organizations {
-            let windows = windows.get(organization.key()).unwrap_or(&none);
-            organization.book.sweep(now, windows);
+            let in_force = in_force.get(organization.key()).unwrap_or(&none);
+            organization.book.sweep(now, in_force);
         }
         self.organizations.retain(|_, each| !each.is_over());
         self.rates.sweep();

@@ -11,11 +11,16 @@ use super::{AllHeld, Ask, Held, Standing, Unheld, Used, Watch};
 use crate::budget::{Account, Budget, People};
 use crate::limit::{Limit, Scope, UsageAction, Window};
 
+/// Beyond so many, those go that can be made again: callers make up names of models, and each may have a counter.
+const MOST_COUNTERS: usize = 1 << 18;
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) ledger: Ledger,
     pub(super) counters: FxHashMap<Account, Counter>,
     estimates: Estimates,
+    /// Counters that were left when others had to go.
+    needed: usize,
     /// The latest moment that was told of: windows go by it while a clock that was set back catches up.
     latest: Option<Timestamp>,
 }
@@ -80,20 +85,11 @@ impl State {
         let account = budget.account(&ask.holder, ask.model);
         let window = budget.limit.window;
         let asked = window.index(ask.at);
-        let known = self.counters.get(&account);
-        let counter = if known.is_none_or(Counter::is_stale) {
-            let index = known.map_or(asked, |counter| counter.index().max(asked));
-            let spent = self.spent(budget, &account, ask, people, index);
-            let counter = self.counters.entry(account);
-            let counter = counter.or_insert_with(|| Counter::new(index, spent));
-            counter.advance(index);
-            if counter.is_stale() && window != Window::Minute {
-                counter.renew(spent);
-            }
-            counter
-        } else {
-            self.counters.entry(account).or_default()
-        };
+        if self.counters.get(&account).is_none_or(Counter::is_stale) {
+            self.make(budget, account, ask, people);
+        }
+        let counter = self.counters.entry(account);
+        let counter = counter.or_insert_with(|| Counter::new(window, asked, 0));
         counter.advance(asked);
         // A clock that went back leaves the request in the window that is running.
         let index = counter.index();
@@ -104,6 +100,31 @@ impl State {
             resets_at: window.start(index.saturating_add(1)),
         };
         (account, index, standing)
+    }
+
+    /// Makes a counter from the ledger, or makes it right.
+    fn make(&mut self, budget: &Budget, account: Account, ask: &Ask<'_>, people: &People) {
+        let window = budget.limit.window;
+        let asked = window.index(ask.at);
+        let index = self.counters.get(&account).map(Counter::index);
+        let index = index.map_or(asked, |index| index.max(asked));
+        let spent = self.spent(budget, &account, ask, people, index);
+        if let Some(counter) = self.counters.get_mut(&account) {
+            counter.advance(index);
+            counter.renew(spent);
+        } else {
+            self.make_room();
+            let counter = Counter::new(window, index, spent);
+            self.counters.insert(account, counter);
+        }
+    }
+
+    /// Where there are many counters, those go that can be made again.
+    pub(super) fn make_room(&mut self) {
+        if self.counters.len() >= MOST_COUNTERS.max(self.needed.saturating_mul(2)) {
+            self.counters.retain(|_, counter| !counter.is_idle());
+            self.needed = self.counters.len();
+        }
     }
 
     /// What a counter has to begin with: no less than was used. What a key used of models that have no place in the ledger may

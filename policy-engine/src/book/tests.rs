@@ -1,6 +1,7 @@
 //! Budgets: what is held, what is spent, and in which window.
 
 mod clock;
+mod kept;
 mod models;
 mod moves;
 mod plain;
@@ -319,18 +320,17 @@ fn sweeping_changes_no_number() {
     let minute = budget(Metric::Tokens, Window::Minute, 1_000, Scope::Key);
     let budgets = [kept.clone(), minute.clone()];
     let request = ask(2, MODELS[0], 50, 0);
-    let windows: FxHashMap<_, _> = budgets
-        .iter()
-        .map(|budget| (budget.id, budget.limit.window))
-        .collect();
+    let in_force = budgets.iter().map(|budget| budget.id).collect();
     let first = hold(&book, &request, &budgets).unwrap();
     first.settle(&used(2, MODELS[0], 10, 0), budgets.iter(), &people);
     assert_eq!(book.size(), (1, 2));
-    book.sweep(at(0), &windows);
+    book.sweep(at(0), &in_force);
+    assert_eq!(book.size(), (1, 2));
+    book.sweep(at(0), &FxHashSet::default());
     assert_eq!(book.size(), (1, 1), "the day's can be made again");
     assert_eq!(numbers(&book, &kept, &request), (10, 0));
     assert_eq!(numbers(&book, &minute, &request), (10, 0));
-    book.sweep(at(40 * 86_400), &windows);
+    book.sweep(at(40 * 86_400), &in_force);
     assert_eq!(book.size(), (0, 0), "a month later nothing is left");
 }
 

@@ -16,6 +16,7 @@ use super::*;
 use crate::book::Amounts;
 use crate::denial::{Denial, Reason};
 use crate::facts::{Caller, Request};
+use crate::limit::Window;
 use crate::source::{PolicySource, PolicyStatus, ServerSource, SubscriptionSource, ToolSource};
 use crate::testing;
 

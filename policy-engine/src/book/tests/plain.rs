@@ -27,6 +27,10 @@ enum Step {
         seconds: i64,
     },
     Sweep,
+    /// As many of the budgets are in force from here on.
+    Reload {
+        budgets: usize,
+    },
     /// A new process, which gets from the database what was settled.
     Restart,
 }
@@ -40,6 +44,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..7_200_i64).prop_map(|seconds| Step::Wait { seconds }),
         1 => (0..7_200_i64).prop_map(|seconds| Step::StepBack { seconds }),
         2 => Just(Step::Sweep),
+        2 => (0..=4_usize).prop_map(|budgets| Step::Reload { budgets }),
         1 => Just(Step::Restart),
     ];
     proptest::collection::vec(step, 1..120)
@@ -53,6 +58,8 @@ struct Running {
     clock: i64,
     seconds: i64,
     expected: u64,
+    /// It holds on as many of them.
+    budgets: usize,
 }
 
 /// One request of so many tokens.
@@ -64,12 +71,18 @@ fn amount_of(metric: Metric, tokens: u64) -> u64 {
     }
 }
 
+fn ids(budgets: &[Budget]) -> FxHashSet<BudgetId> {
+    budgets.iter().map(|budget| budget.id).collect()
+}
+
 /// What runs in the window of a request, and is counted by the same counter.
 fn held_of(running: &[Running], budget: &Budget, request: &Ask<'_>) -> u64 {
     let window = budget.limit.window;
     let alike = running.iter().filter(|other| {
-        budget.account(&holder(other.key), other.model)
-            == budget.account(&request.holder, request.model)
+        let held_on = some_budgets().into_iter().take(other.budgets);
+        ids(&held_on.collect::<Vec<_>>()).contains(&budget.id)
+            && budget.account(&holder(other.key), other.model)
+                == budget.account(&request.holder, request.model)
             && window.index(at(other.seconds)) == window.index(request.at)
     });
     alike
@@ -132,36 +145,43 @@ proptest! {
     #[test]
     fn spent_is_what_was_settled_held_what_runs_and_no_limit_is_passed_but_by_answers(steps in steps()) {
         let (mut book, people, budgets) = (Arc::new(Book::default()), People::default(), some_budgets());
-        let windows: FxHashMap<_, _> = budgets.iter().map(|b| (b.id, b.limit.window)).collect();
+        // As many of the budgets are in force.
+        let mut count = budgets.len();
         let (mut plain, mut running) = (Plain::default(), Vec::<Running>::new());
         // Windows don't run backwards when the clock does.
         let (mut clock, mut now) = (0, 0);
-        book.sweep(at(now), &windows);
-        // What answers used beyond what was held for them, since the beginning.
-        let mut beyond = 0;
+        book.sweep(at(now), &ids(&budgets));
+        // What requests used beyond what was held for them, since the beginning: requests and tokens.
+        let mut beyond = (0, 0);
         for step in steps {
+            let in_force = &budgets[..count];
             match step {
                 Step::Ask { key, model, max_tokens } => {
                     let request = ask(key, MODELS[model], max_tokens, clock);
                     let as_counted = ask(key, MODELS[model], max_tokens, now);
                     let expected = 100 + max_tokens;
-                    let fits = budgets.iter().all(|budget| {
+                    let fits = in_force.iter().all(|budget| {
                         let held = held_of(&running, budget, &as_counted);
                         let amount = amount_of(budget.limit.metric, expected);
                         plain.spent(budget, &as_counted) + held + amount <= budget.limit.most
                     });
-                    let got = hold(&book, &request, &budgets);
+                    let got = hold(&book, &request, in_force);
                     prop_assert_eq!(got.is_some(), fits, "{:?}", request);
                     if let Some(hold) = got {
-                        running.push(Running { hold, key, model: MODELS[model], clock, seconds: now, expected });
+                        running.push(Running { hold, key, model: MODELS[model], clock, seconds: now, expected, budgets: count });
                     }
                 }
                 Step::Settle { which, tokens } if !running.is_empty() => {
                     let index = which % running.len();
-                    let Running { hold, key, model, clock, seconds, expected } = running.swap_remove(index);
-                    hold.settle(&used(key, model, tokens, clock), budgets.iter(), &people);
+                    let Running { hold, key, model, clock, seconds, expected, budgets: held_on } = running.swap_remove(index);
+                    hold.settle(&used(key, model, tokens, clock), in_force.iter(), &people);
                     plain.settled.push((key, model, seconds, tokens));
-                    beyond += tokens.saturating_sub(expected);
+                    if held_on < budgets.len() {
+                        beyond.0 += 1;
+                        beyond.1 += tokens;
+                    } else {
+                        beyond.1 += tokens.saturating_sub(expected);
+                    }
                 }
                 Step::Drop { which } if !running.is_empty() => {
                     running.swap_remove(which % running.len());
@@ -172,7 +192,13 @@ proptest! {
                     now = now.max(clock);
                 }
                 Step::StepBack { seconds } => clock -= seconds,
-                Step::Sweep => book.sweep(at(clock), &windows),
+                Step::Sweep => book.sweep(at(clock), &ids(&budgets[..count])),
+                Step::Reload { budgets: then } => {
+                    if let Some(added) = budgets.get(count..then) {
+                        book.look_again(&ids(added));
+                    }
+                    count = then;
+                }
                 Step::Restart => {
                     clock = now;
                     running.clear();
@@ -180,23 +206,25 @@ proptest! {
                     book.add_settled(plain.read(now).into_iter());
                 }
             }
-            for budget in &budgets {
+            // The book is told of every moment.
+            drop(hold(&book, &ask(0, MODELS[0], 1, clock), &[]));
+            for budget in &budgets[..count] {
                 for key in 0..6 {
                     let (spent, held) = numbers(&book, budget, &ask(key, MODELS[0], 1, clock));
                     let request = ask(key, MODELS[0], 1, now);
                     prop_assert_eq!(spent, plain.spent(budget, &request));
                     prop_assert_eq!(held, held_of(&running, budget, &request));
                     let beyond = if budget.limit.metric == Metric::Requests {
-                        0
+                        beyond.0
                     } else {
-                        amount_of(budget.limit.metric, beyond)
+                        amount_of(budget.limit.metric, beyond.1)
                     };
                     prop_assert!(spent <= budget.limit.most + beyond);
                 }
             }
         }
         drop(running);
-        for budget in &budgets {
+        for budget in &budgets[..count] {
             for key in 0..6 {
                 prop_assert_eq!(numbers(&book, budget, &ask(key, MODELS[0], 1, now)).1, 0);
             }

@@ -88,3 +88,18 @@ fn an_organization_that_is_gone_is_forgotten_when_its_windows_are_over() {
     engine.sweep(later);
     assert_eq!(engine.organizations.len(), 0);
 }
+
+#[test]
+fn a_budget_that_goes_and_comes_back_counts_what_was_used_meanwhile() {
+    let engine = engine();
+    let projects = [Arc::new(project(Vec::new()))];
+    engine.replace(&limited(), &projects);
+    let running = admit(&engine, &caller(OWNER), &json!({})).unwrap();
+    let other = admit(&engine, &caller(OWNER), &json!({})).unwrap();
+    engine.replace(&org(Vec::new()), &projects);
+    engine.settle(other, &used(7, 0));
+    engine.sweep(now());
+    engine.replace(&limited(), &projects);
+    engine.settle(running, &used(70, 0));
+    assert_eq!(spent(&engine), "1000077");
+}
