@@ -119,10 +119,18 @@ pub(crate) fn kept_of_model(name: &str) -> &str {
     end.and_then(|(end, _)| name.get(..end)).unwrap_or(name)
 }
 
-/// A model, dated or not.
+/// A model, dated or not, in upper or lower case.
 pub(crate) fn model_hash(name: &str) -> u64 {
+    let name = kept_of_model(name);
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return hash(&name.to_ascii_lowercase());
+    }
+    hash(name)
+}
+
+fn hash(name: &str) -> u64 {
     use std::hash::BuildHasher as _;
     rustc_hash::FxBuildHasher
-        .hash_one(model::undated(kept_of_model(name)))
+        .hash_one(model::undated(name))
         .max(1)
 }

@@ -206,7 +206,7 @@ impl Account {
     }
 
     fn place(&self, model: &str) -> Option<usize> {
-        let named = |(name, _): &(Box<str>, Cell)| **name == *model;
+        let named = |(name, _): &(Box<str>, Cell)| name.eq_ignore_ascii_case(model);
         self.models.iter().position(named)
     }
 

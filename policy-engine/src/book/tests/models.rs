@@ -114,6 +114,17 @@ fn of_a_long_name_so_much_is_kept_as_a_row_has() {
     assert_eq!(numbers(&book, &budget, &request), (100, 0));
 }
 
+#[test]
+fn upper_and_lower_case_are_one_model() {
+    let book = Arc::new(Book::default());
+    for name in ["Claude-Opus-5", "claude-opus-5", "CLAUDE-OPUS-5-LATEST"] {
+        settle(&book, 2, name, 10);
+    }
+    let budget = each_model_apart(Metric::Tokens);
+    let request = ask(2, "claude-OPUS-5-20260101", 50, 0);
+    assert_eq!(numbers(&book, &budget, &request), (30, 0));
+}
+
 fn amount(budget: &Budget, tokens: u64) -> u64 {
     match budget.limit.metric {
         Metric::Cost => tokens * PRICE_PER_TOKEN,
