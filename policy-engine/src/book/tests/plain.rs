@@ -10,6 +10,11 @@ enum Step {
         model: usize,
         max_tokens: u64,
     },
+    /// A key makes up so many names of models, none of which answers.
+    MakeUp {
+        key: u8,
+        names: usize,
+    },
     /// One of those that run ends with so many tokens.
     Settle {
         which: usize,
@@ -43,8 +48,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<usize>().prop_map(|which| Step::Drop { which }),
         2 => (0..7_200_i64).prop_map(|seconds| Step::Wait { seconds }),
         1 => (0..7_200_i64).prop_map(|seconds| Step::StepBack { seconds }),
+        1 => (0..6_u8, 0..100_usize).prop_map(|(key, names)| Step::MakeUp { key, names }),
         2 => Just(Step::Sweep),
-        2 => (0..=4_usize).prop_map(|budgets| Step::Reload { budgets }),
+        2 => (0..=5_usize).prop_map(|budgets| Step::Reload { budgets }),
         1 => Just(Step::Restart),
     ];
     proptest::collection::vec(step, 1..120)
@@ -78,9 +84,13 @@ fn ids(budgets: &[Budget]) -> FxHashSet<BudgetId> {
 /// What runs in the window of a request, and is counted by the same counter.
 fn held_of(running: &[Running], budget: &Budget, request: &Ask<'_>) -> u64 {
     let window = budget.limit.window;
+    let budgets = some_budgets();
+    let place = budgets
+        .iter()
+        .take_while(|each| each.id != budget.id)
+        .count();
     let alike = running.iter().filter(|other| {
-        let held_on = some_budgets().into_iter().take(other.budgets);
-        ids(&held_on.collect::<Vec<_>>()).contains(&budget.id)
+        place < other.budgets
             && budget.account(&holder(other.key), other.model)
                 == budget.account(&request.holder, request.model)
             && window.index(at(other.seconds)) == window.index(request.at)
@@ -126,7 +136,10 @@ impl Plain {
 }
 
 fn some_budgets() -> Vec<Budget> {
+    let mut of_each_model = budget(Metric::Tokens, Window::Week, 2_000, Scope::Project);
+    of_each_model.per.model = true;
     vec![
+        of_each_model,
         budget(Metric::Tokens, Window::Hour, 1_500, Scope::Key),
         budget(Metric::Tokens, Window::Day, 4_000, Scope::Project),
         budget(Metric::Requests, Window::Day, 30, Scope::User),
@@ -181,6 +194,13 @@ proptest! {
                         beyond.1 += tokens;
                     } else {
                         beyond.1 += tokens.saturating_sub(expected);
+                    }
+                }
+                Step::MakeUp { key, names } => {
+                    for number in 0..names {
+                        let model = format!("a-{number}");
+                        let nothing = Used { model: &model, amounts: Amounts::default(), ..used(key, "", 0, now) };
+                        book.settle(&nothing, in_force.iter(), &people);
                     }
                 }
                 Step::Drop { which } if !running.is_empty() => {
