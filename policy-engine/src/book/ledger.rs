@@ -6,11 +6,11 @@
 //! no place of its own is kept together and may have been any model.
 
 use domain::{ApiKeyId, OrgId, ProjectId, Timestamp, UserId};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::amounts::Amounts;
-use crate::budget::{Holder, kept_of_model};
+use crate::budget::{Holder, kept_of_model, model_hash};
 use crate::limit::Window;
 
 /// Windows that are kept: all but the minute.
@@ -22,6 +22,25 @@ const MOST_MODELS: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     keys: FxHashMap<ApiKeyId, Accounts>,
+    index: Index,
+}
+
+/// Where to look for a model: so that names which callers make up aren't looked for everywhere.
+#[derive(Debug, Default)]
+struct Index {
+    /// Hashes of models that have a place of their own in some account.
+    models: FxHashSet<u64>,
+    /// Keys that used models without one.
+    rests: FxHashSet<ApiKeyId>,
+}
+
+/// Which accounts.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of<'a> {
+    All,
+    Key(ApiKeyId),
+    /// Those that may have used a model.
+    Model(&'a str),
 }
 
 /// One key's: more than one if it became another project's or user's.
@@ -74,7 +93,7 @@ impl Span {
 impl Ledger {
     /// Adds what a request used to the windows of the moment it was admitted at.
     pub(super) fn add(&mut self, holder: &Holder, model: &str, at: Timestamp, amounts: &Amounts) {
-        let cell = self.account(holder).cell(model, amounts);
+        let cell = self.cell(holder, model, amounts);
         for (span, window) in cell.spans.iter_mut().zip(KEPT) {
             span.add(window.index(at), amounts);
         }
@@ -88,7 +107,7 @@ impl Ledger {
         (window, index): (Window, i32),
         amounts: &Amounts,
     ) {
-        let cell = self.account(holder).cell(model, amounts);
+        let cell = self.cell(holder, model, amounts);
         for (span, kept) in cell.spans.iter_mut().zip(KEPT) {
             if kept == window {
                 span.add(index, amounts);
@@ -116,7 +135,7 @@ impl Ledger {
         }
     }
 
-    fn account(&mut self, holder: &Holder) -> &mut Account {
+    fn cell(&mut self, holder: &Holder, model: &str, amounts: &Amounts) -> &mut Cell {
         let accounts = self.keys.entry(holder.key_id).or_default();
         let place = accounts.iter().position(|account| account.is_of(holder));
         let place = place.unwrap_or_else(|| {
@@ -124,18 +143,25 @@ impl Ledger {
             accounts.len() - 1
         });
         #[expect(clippy::indexing_slicing, reason = "it was found or pushed just now")]
-        &mut accounts[place]
+        accounts[place].cell(holder.key_id, model, amounts, &mut self.index)
     }
 
-    /// All accounts, or those of one key, with whose they are.
+    /// Accounts, with whose they are.
     pub(super) fn accounts(
         &self,
         org_id: OrgId,
-        key_id: Option<ApiKeyId>,
+        of: Of<'_>,
     ) -> impl Iterator<Item = (Holder, &Account)> {
-        let one = key_id.and_then(|key_id| self.keys.get_key_value(&key_id));
-        let all = key_id.is_none().then_some(&self.keys);
-        let keys = one.into_iter().chain(all.into_iter().flatten());
+        let (one, all, some) = match of {
+            Of::Key(key_id) => (self.keys.get_key_value(&key_id), None, None),
+            Of::Model(model) if !self.index.models.contains(&model_hash(model)) => {
+                (None, None, Some(&self.index.rests))
+            }
+            Of::All | Of::Model(_) => (None, Some(&self.keys), None),
+        };
+        let some = some.into_iter().flatten();
+        let some = some.filter_map(|key_id| self.keys.get_key_value(key_id));
+        let keys = one.into_iter().chain(all.into_iter().flatten()).chain(some);
         keys.flat_map(move |(key_id, accounts)| {
             accounts.iter().map(move |account| {
                 let holder = Holder {
@@ -152,10 +178,15 @@ impl Ledger {
     /// Forgets what lies in no window that is running.
     pub(super) fn sweep(&mut self, now: Timestamp) {
         let running = KEPT.map(|window| window.index(now));
-        self.keys.retain(|_, accounts| {
+        let Index { models, rests } = &mut self.index;
+        models.clear();
+        rests.clear();
+        self.keys.retain(|key_id, accounts| {
             accounts.retain(|account| {
                 account.models.retain(|(_, cell)| cell.is_of(running));
                 account.rest.take_if(|rest| !rest.is_of(running));
+                models.extend(account.models.iter().map(|(name, _)| model_hash(name)));
+                rests.extend(account.rest.is_some().then_some(*key_id));
                 !account.models.is_empty() || account.rest.is_some()
             });
             !accounts.is_empty()
@@ -183,18 +214,32 @@ impl Account {
     }
 
     /// Where to add what was used of a model.
-    fn cell(&mut self, model: &str, amounts: &Amounts) -> &mut Cell {
+    fn cell(
+        &mut self,
+        key_id: ApiKeyId,
+        model: &str,
+        amounts: &Amounts,
+        index: &mut Index,
+    ) -> &mut Cell {
         let model = kept_of_model(model);
         let place = match self.place(model) {
             Some(place) => place,
-            None if self.has_room() || !amounts.is_free() && self.make_room() => {
+            None if self.has_room() || !amounts.is_free() && self.make_room(key_id, index) => {
+                index.models.insert(model_hash(model));
                 self.models.push((model.into(), Cell::default()));
                 self.models.len() - 1
             }
-            None => return self.rest.get_or_insert_default(),
+            None => return self.rest(key_id, index),
         };
         #[expect(clippy::indexing_slicing, reason = "it was found or pushed just now")]
         &mut self.models[place].1
+    }
+
+    fn rest(&mut self, key_id: ApiKeyId, index: &mut Index) -> &mut Cell {
+        self.rest.get_or_insert_with(|| {
+            index.rests.insert(key_id);
+            Box::default()
+        })
     }
 
     /// Where what was used of a model is.
@@ -215,12 +260,12 @@ impl Account {
     }
 
     /// A name that used nothing loses its place.
-    fn make_room(&mut self) -> bool {
+    fn make_room(&mut self, key_id: ApiKeyId, index: &mut Index) -> bool {
         let Some(place) = self.models.iter().position(|(_, cell)| cell.is_free()) else {
             return false;
         };
         let (_, cell) = self.models.swap_remove(place);
-        let rest = self.rest.get_or_insert_default();
+        let rest = self.rest(key_id, index);
         for (span, requests) in rest.spans.iter_mut().zip(cell.spans) {
             span.add(requests.index, &requests.amounts);
         }
@@ -238,7 +283,7 @@ impl Account {
     }
 
     /// What was used in a window of models without a place of their own.
-    pub(super) fn rest(&self, window: Window, index: i32) -> Option<&Amounts> {
+    pub(super) fn used_of_rest(&self, window: Window, index: i32) -> Option<&Amounts> {
         self.rest.as_ref()?.used(window, index)
     }
 }

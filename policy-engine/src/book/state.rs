@@ -6,10 +6,10 @@ use rustc_hash::FxHashMap;
 use super::counter::Counter;
 use super::estimate::Estimates;
 use super::expected::Expected;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Of};
 use super::{AllHeld, Ask, Held, Standing, Unheld, Used, Watch};
 use crate::budget::{Account, Budget, People};
-use crate::limit::{Limit, Scope, UsageAction, Window};
+use crate::limit::{Limit, Per, Scope, UsageAction, Window};
 
 /// Beyond so many, those go that can be made again: callers make up names of models, and each may have a counter.
 const MOST_COUNTERS: usize = 1 << 18;
@@ -142,10 +142,16 @@ impl State {
         if window == Window::Minute {
             return 0;
         }
-        let of_key = (budget.per.scope == Scope::Key).then_some(ask.holder.key_id);
+        let of = match budget.per {
+            Per { scope, .. } if scope == Scope::Key => Of::Key(ask.holder.key_id),
+            Per { model: true, .. } => Of::Model(ask.model),
+            Per { model: false, .. } => Of::All,
+        };
         let mut spent = 0_u64;
-        for (holder, entry) in self.ledger.accounts(ask.holder.org_id, of_key) {
-            let rest = entry.rest(window, index).map(|rest| (ask.model, rest));
+        for (holder, entry) in self.ledger.accounts(ask.holder.org_id, of) {
+            let rest = entry
+                .used_of_rest(window, index)
+                .map(|rest| (ask.model, rest));
             for (model, amounts) in entry.used(window, index).chain(rest) {
                 if budget.account(&holder, model) == *account
                     && budget.whose.counts(&holder, people, model)

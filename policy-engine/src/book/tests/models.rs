@@ -1,6 +1,7 @@
 //! Names of models come from callers.
 
 use super::*;
+use crate::book::ledger::Of;
 
 /// As many tokens of a model, admitted at the beginning.
 fn settle(book: &Arc<Book>, key: u8, model: &str, tokens: u64) {
@@ -98,7 +99,7 @@ fn of_a_long_name_so_much_is_kept_as_a_row_has() {
     settle(&book, 2, &long("yy-latest"), 30);
     let kept: Vec<_> = {
         let state = book.lock();
-        let accounts = state.ledger.accounts(OrgId(Uuid::nil()), None);
+        let accounts = state.ledger.accounts(OrgId(Uuid::nil()), Of::All);
         accounts
             .flat_map(|(_, account)| account.used(Window::Day, Window::Day.index(at(0))))
             .map(|(name, _)| name.to_owned())
@@ -123,6 +124,32 @@ fn upper_and_lower_case_are_one_model() {
     let budget = each_model_apart(Metric::Tokens);
     let request = ask(2, "claude-OPUS-5-20260101", 50, 0);
     assert_eq!(numbers(&book, &budget, &request), (30, 0));
+}
+
+#[test]
+fn a_name_that_is_made_up_is_looked_for_where_it_may_be_only() {
+    let book = Arc::new(Book::default());
+    for key in 0..5 {
+        settle(&book, key, MODELS[0], 10);
+    }
+    let looked_at = |model| {
+        let state = book.lock();
+        let accounts = state.ledger.accounts(OrgId(Uuid::nil()), Of::Model(model));
+        accounts.count()
+    };
+    let check = |known, made_up| {
+        assert_eq!(looked_at("claude-opus-5-20260101"), known);
+        assert_eq!(looked_at("made-up-1000"), made_up);
+    };
+    check(5, 0);
+    for n in 0..100 {
+        settle(&book, 2, &format!("made-up-{n}"), 0);
+    }
+    check(5, 1);
+    book.sweep(at(0), &FxHashSet::default());
+    check(5, 1);
+    book.sweep(at(40 * 86_400), &FxHashSet::default());
+    check(0, 0);
 }
 
 fn amount(budget: &Budget, tokens: u64) -> u64 {
