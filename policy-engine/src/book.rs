@@ -16,8 +16,8 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::{ApiKeyId, Picodollars, Timestamp};
-use rustc_hash::FxHashMap;
+use domain::{ApiKeyId, Picodollars, ProjectId, Timestamp};
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 pub use amounts::Amounts;
@@ -108,11 +108,13 @@ impl Book {
         watch: &mut impl Watch,
     ) -> Result<Hold, Unheld<'a>> {
         let mut held = AllHeld::new();
-        let ended = self
-            .lock()
-            .try_hold(ask, budgets, people, price, watch, &mut held);
+        let mut state = self.lock();
+        let at = state.pass(ask.at);
+        let ask = Ask { at, ..*ask };
+        let ended = state.try_hold(&ask, budgets, people, price, watch, &mut held);
+        drop(state);
         // Made first: what it holds is given back if that didn't go well to the end.
-        let hold = Hold::new(Arc::clone(self), held);
+        let hold = Hold::new(Arc::clone(self), held, at);
         ended.map(|()| hold)
     }
 
@@ -128,8 +130,14 @@ impl Book {
 
     /// Adds what was used under rules that aren't known; counters are looked up again where they can be.
     pub(crate) fn add_used(&self, used: &Used<'_>) {
+        self.exchange_unruled(&AllHeld::new(), used);
+    }
+
+    /// The same, and gives back what was held for it.
+    fn exchange_unruled(&self, held: &AllHeld, used: &Used<'_>) {
         let mut state = self.lock();
         state.add(used);
+        state.release(held);
         state.counters.values_mut().for_each(Counter::outdate);
     }
 
@@ -153,10 +161,8 @@ impl Book {
     ) {
         let mut state = self.lock();
         for (holder, model, window, amounts) in settled {
-            let owner = (holder.project_id, holder.user_id);
-            state
-                .ledger
-                .add_to(holder.key_id, owner, model, window, &amounts);
+            state.pass(window.0.start(window.1));
+            state.ledger.add_to(&holder, model, window, &amounts);
         }
         state.counters.values_mut().for_each(Counter::outdate);
     }
@@ -164,27 +170,34 @@ impl Book {
     /// What keys used at a moment cost more or less than is known of it; counters are looked up again, once for all of it.
     pub(crate) fn correct<'a>(
         &self,
-        corrections: impl Iterator<Item = (ApiKeyId, &'a str, Timestamp, i64)>,
+        corrections: impl Iterator<Item = (ApiKeyId, ProjectId, &'a str, Timestamp, i64)>,
     ) {
         let mut state = self.lock();
-        for (key_id, model, at, by) in corrections {
-            state.ledger.correct(key_id, model, at, by);
+        for (key_id, project_id, model, at, by) in corrections {
+            state.ledger.correct((key_id, project_id), model, at, by);
         }
         state.counters.values_mut().for_each(Counter::outdate);
     }
 
-    /// Forgets what can be made again or isn't needed any more. `windows` has those of all budgets that there are.
-    pub(crate) fn sweep(&self, now: Timestamp, windows: &FxHashMap<BudgetId, Window>) {
+    /// Budgets are in force that weren't, and have missed what was settled meanwhile.
+    pub(crate) fn look_again(&self, budgets: &FxHashSet<BudgetId>) {
         let mut state = self.lock();
+        let counters = state.counters.iter_mut();
+        counters
+            .filter(|(account, _)| budgets.contains(&account.budget))
+            .for_each(|(_, counter)| counter.outdate());
+    }
+
+    /// Forgets windows that are over, and counters of budgets that aren't in force, unless something is held on them.
+    pub(crate) fn sweep(&self, now: Timestamp, in_force: &FxHashSet<BudgetId>) {
+        let mut state = self.lock();
+        let now = state.pass(now);
         state.ledger.sweep(now);
         state.counters.retain(|account, counter| {
-            let Some(window) = windows.get(&account.budget) else {
-                return false;
-            };
-            let is_over = counter.index() < window.index(now);
-            // What was spent in a minute is known to the counter alone.
-            !(is_over || counter.is_idle() && *window != Window::Minute)
+            let is_needed = in_force.contains(&account.budget) || !counter.is_idle();
+            is_needed && !counter.is_over(now)
         });
+        state.make_room();
     }
 
     /// Accounts of keys, and counters.

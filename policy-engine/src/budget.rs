@@ -107,8 +107,28 @@ impl BudgetId {
     }
 }
 
-/// A model, dated or not.
+/// Names come from callers. A row of `usage_events` has so many characters of one, and so has everything that is kept.
+const MOST_OF_A_MODEL: usize = 255;
+
+/// What is kept of a model's name.
+pub(crate) fn kept_of_model(name: &str) -> &str {
+    if name.len() <= MOST_OF_A_MODEL {
+        return name;
+    }
+    let end = name.char_indices().nth(MOST_OF_A_MODEL);
+    end.and_then(|(end, _)| name.get(..end)).unwrap_or(name)
+}
+
+/// A model, dated or not, in upper or lower case.
 pub(crate) fn model_hash(name: &str) -> u64 {
+    let name = kept_of_model(name);
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return hash(&name.to_ascii_lowercase());
+    }
+    hash(name)
+}
+
+fn hash(name: &str) -> u64 {
     use std::hash::BuildHasher as _;
     rustc_hash::FxBuildHasher
         .hash_one(model::undated(name))

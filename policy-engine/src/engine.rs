@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use domain::{Clock, OrgId, PolicyId, ProjectId, Timestamp};
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
 pub use admit::{Admitted, Explained, Refused, Spend};
 pub use compile::PolicyFaults;
@@ -23,7 +23,6 @@ pub use items::{Item, ItemRules};
 pub use settled::{Correction, LateUsage, Settled};
 
 use crate::book::Book;
-use crate::limit::Window;
 use crate::project::ProjectRules;
 use crate::rate::Rates;
 use crate::rules::Policy;
@@ -81,17 +80,26 @@ impl Engine {
             .collect();
         organization.policies = compiled.policies;
         organization.projects = projects.iter().map(|project| project.id).collect();
+        let mut added = FxHashSet::default();
         for rules in compiled.rules {
+            let before = self.rules_in(org.id, rules.project_id);
+            let before = before.iter().flat_map(|rules| rules.budgets.iter());
+            let before: FxHashSet<_> = before.map(|budget| budget.id).collect();
+            let ids = rules.budgets.iter().map(|budget| budget.id);
+            added.extend(ids.filter(|id| !before.contains(id)));
             self.projects.insert(rules.project_id, Arc::new(rules));
         }
+        organization.book.look_again(&added);
         self.forget(org.id, &gone);
         compiled.faults
     }
 
-    /// Forgets an organization.
+    /// Forgets an organization's rules, and what it spent when the windows of that are over.
     pub fn remove(&self, org_id: OrgId) {
-        if let Some((_, organization)) = self.organizations.remove(&org_id) {
-            self.forget(org_id, &organization.projects);
+        if let Some(mut organization) = self.organizations.get_mut(&org_id) {
+            organization.policies.clear();
+            let projects = std::mem::take(&mut organization.projects);
+            self.forget(org_id, &projects);
         }
     }
 
@@ -104,7 +112,7 @@ impl Engine {
     /// Adds what was settled before this process began. To be called once for everything.
     pub fn add_settled(&self, settled: &[Settled]) {
         for (org_id, settled) in by_organization(settled, |each| each.org_id) {
-            let book = Arc::clone(&self.organizations.entry(org_id).or_default().book);
+            let book = self.book(org_id);
             book.add_settled(settled.into_iter().map(Settled::entry));
         }
     }
@@ -113,13 +121,12 @@ impl Engine {
     pub fn add_late(&self, late: &[LateUsage]) {
         for each in late {
             let used = each.used();
-            if let Some(rules) = self.rules(each.project_id) {
+            if let Some(rules) = self.rules_in(each.org_id, each.project_id) {
                 let budgets = rules.budgets.iter();
                 rules.book.settle(&used, budgets, &rules.people);
             } else {
                 // Its rules may come, and others of the organization may have been asked for meanwhile.
-                let book = Arc::clone(&self.organizations.entry(each.org_id).or_default().book);
-                book.add_used(&used);
+                self.book(each.org_id).add_used(&used);
             }
         }
     }
@@ -134,19 +141,19 @@ impl Engine {
         }
     }
 
-    /// Forgets counters that can be made again, and windows that are over. To be called now and then.
+    /// Forgets windows that are over, and what isn't in force any more. To be called now and then.
     pub fn sweep(&self, now: Timestamp) {
-        let mut windows: HashMap<OrgId, FxHashMap<_, Window>> = HashMap::new();
+        let mut in_force: HashMap<OrgId, FxHashSet<_>> = HashMap::new();
         for rules in &self.projects {
-            let of_org = windows.entry(rules.org_id).or_default();
-            let budgets = rules.budgets.iter();
-            of_org.extend(budgets.map(|budget| (budget.id, budget.limit.window)));
+            let of_org = in_force.entry(rules.org_id).or_default();
+            of_org.extend(rules.budgets.iter().map(|budget| budget.id));
         }
-        let none = FxHashMap::default();
+        let none = FxHashSet::default();
         for organization in &self.organizations {
-            let windows = windows.get(organization.key()).unwrap_or(&none);
-            organization.book.sweep(now, windows);
+            let in_force = in_force.get(organization.key()).unwrap_or(&none);
+            organization.book.sweep(now, in_force);
         }
+        self.organizations.retain(|_, each| !each.is_over());
         self.rates.sweep();
     }
 
@@ -170,12 +177,32 @@ impl Engine {
         Some(Arc::clone(rules.value()))
     }
 
+    /// A project's rules, if it is this organization's still.
+    fn rules_in(&self, org_id: OrgId, project_id: ProjectId) -> Option<Arc<ProjectRules>> {
+        self.rules(project_id)
+            .filter(|rules| rules.org_id == org_id)
+    }
+
+    /// An organization's, whether its rules are known or not.
+    fn book(&self, org_id: OrgId) -> Arc<Book> {
+        Arc::clone(&self.organizations.entry(org_id).or_default().book)
+    }
+
     fn forget(&self, org_id: OrgId, projects: &[ProjectId]) {
         for id in projects {
             // It may be another organization's by now.
             self.projects
                 .remove_if(id, |_, rules| rules.org_id == org_id);
         }
+    }
+}
+
+impl Organization {
+    /// Whether it has no rules, and nothing that it spent matters any more.
+    fn is_over(&self) -> bool {
+        let has_no_rules = self.projects.is_empty() && self.policies.is_empty();
+        // Whoever has the book is about to write in it, or holds something.
+        has_no_rules && Arc::strong_count(&self.book) == 1 && self.book.size() == (0, 0)
     }
 }
 

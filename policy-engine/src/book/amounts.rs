@@ -26,6 +26,11 @@ impl Amounts {
         }
     }
 
+    /// Whether nothing was used but requests.
+    pub(crate) fn is_free(&self) -> bool {
+        self.of(Metric::Tokens) == 0 && self.cost == 0
+    }
+
     /// Adds, up to the largest number there is.
     pub fn add(&mut self, other: &Self) {
         let Self {

@@ -1,9 +1,14 @@
 //! One budget's two numbers.
 
+use domain::Timestamp;
+
+use crate::limit::Window;
+
 /// What was used in a window, and what is expected to be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counter {
-    /// Which window of its kind.
+    window: Window,
+    /// Which one of its kind.
     index: i32,
     spent: u64,
     held: u64,
@@ -12,8 +17,9 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    pub(super) fn new(index: i32, spent: u64) -> Self {
+    pub(super) fn new(window: Window, index: i32, spent: u64) -> Self {
         Self {
+            window,
             index,
             spent,
             held: 0,
@@ -25,7 +31,7 @@ impl Counter {
     pub(super) fn advance(&mut self, index: i32) -> bool {
         if index > self.index {
             // What is still held belongs to the window that is over.
-            *self = Self::new(index, 0);
+            *self = Self::new(self.window, index, 0);
         }
         index == self.index
     }
@@ -60,9 +66,9 @@ impl Counter {
         }
     }
 
-    /// More was settled than it has seen.
+    /// More was settled than it has seen. What was spent in a minute is known to the counter alone.
     pub(super) fn outdate(&mut self) {
-        self.stale = true;
+        self.stale = self.window != Window::Minute;
     }
 
     pub(super) fn is_stale(&self) -> bool {
@@ -74,8 +80,13 @@ impl Counter {
         self.stale = false;
     }
 
+    /// Whether its window is over.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.index < self.window.index(now)
+    }
+
     /// Whether it can be made again from the ledger, with nothing missing.
     pub(super) fn is_idle(&self) -> bool {
-        self.held == 0
+        self.held == 0 && (self.spent == 0 || self.window != Window::Minute)
     }
 }

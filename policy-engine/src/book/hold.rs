@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use domain::Timestamp;
+
 use super::{AllHeld, Book, Used};
 use crate::budget::{Budget, People};
 
@@ -11,11 +13,13 @@ use crate::budget::{Budget, People};
 pub(crate) struct Hold {
     book: Arc<Book>,
     held: AllHeld,
+    /// The moment in whose windows.
+    at: Timestamp,
 }
 
 impl Hold {
-    pub(super) fn new(book: Arc<Book>, held: AllHeld) -> Self {
-        Self { book, held }
+    pub(super) fn new(book: Arc<Book>, held: AllHeld, at: Timestamp) -> Self {
+        Self { book, held, at }
     }
 
     /// Puts what was used in its place, in one step.
@@ -25,8 +29,26 @@ impl Hold {
         budgets: impl Iterator<Item = &'a Budget>,
         people: &People,
     ) {
+        let (held, used) = self.take(used);
+        self.book.exchange(&held, &used, budgets, people);
+    }
+
+    /// The same where no rules are known to settle it by.
+    pub(crate) fn settle_unruled(mut self, used: &Used<'_>) {
+        let (held, used) = self.take(used);
+        self.book.exchange_unruled(&held, &used);
+    }
+
+    /// What is held, and what was used in the windows that it is held in.
+    fn take<'u>(&mut self, used: &Used<'u>) -> (AllHeld, Used<'u>) {
         let held = std::mem::take(&mut self.held);
-        self.book.exchange(&held, used, budgets, people);
+        (
+            held,
+            Used {
+                at: self.at,
+                ..*used
+            },
+        )
     }
 }
 

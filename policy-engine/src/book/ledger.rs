@@ -1,32 +1,59 @@
 //! What was settled, by key and model, in the hour, the day, the week and the month that are running.
 //!
 //! Every counter of a budget can be made from it at any time, whatever the limit looks at: so a budget that appears in the middle
-//! of its window is right from its first request on. A window that is over is forgotten; windows never run backwards.
+//! of its window is right from its first request on. A window that is over is forgotten; windows never run backwards. Names of
+//! models come from callers, so a key has only so many: names that used nothing give way to those that did, and what still has
+//! no place of its own is kept together and may have been any model.
 
-use domain::{ApiKeyId, ProjectId, Timestamp, UserId};
-use rustc_hash::FxHashMap;
+use domain::{ApiKeyId, OrgId, ProjectId, Timestamp, UserId};
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::amounts::Amounts;
+use crate::budget::{Holder, kept_of_model, model_hash};
 use crate::limit::Window;
 
 /// Windows that are kept: all but the minute.
 const KEPT: [Window; 4] = [Window::Hour, Window::Day, Window::Week, Window::Month];
-/// Names of models come from callers. What is beyond so many of a key is kept together, under no name.
+/// So many models of a key have a place of their own.
 const MOST_MODELS: usize = 64;
 
 /// One organization's.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    keys: FxHashMap<ApiKeyId, Account>,
+    keys: FxHashMap<ApiKeyId, Accounts>,
+    index: Index,
 }
 
-/// One key's.
+/// Where to look for a model: so that names which callers make up aren't looked for everywhere.
+#[derive(Debug, Default)]
+struct Index {
+    /// Hashes of models that have a place of their own in some account.
+    models: FxHashSet<u64>,
+    /// Keys that used models without one.
+    rests: FxHashSet<ApiKeyId>,
+}
+
+/// Which accounts.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of<'a> {
+    All,
+    Key(ApiKeyId),
+    /// Those that may have used a model.
+    Model(&'a str),
+}
+
+/// One key's: more than one if it became another project's or user's.
+type Accounts = SmallVec<[Account; 1]>;
+
+/// What a key used in a project, for a user.
 #[derive(Debug)]
 pub(super) struct Account {
-    pub(super) project_id: ProjectId,
-    pub(super) user_id: Option<UserId>,
+    project_id: ProjectId,
+    user_id: Option<UserId>,
     models: SmallVec<[(Box<str>, Cell); 1]>,
+    /// Of models without a place of their own.
+    rest: Option<Box<Cell>>,
 }
 
 /// One model's.
@@ -65,15 +92,8 @@ impl Span {
 
 impl Ledger {
     /// Adds what a request used to the windows of the moment it was admitted at.
-    pub(super) fn add(
-        &mut self,
-        key_id: ApiKeyId,
-        owner: (ProjectId, Option<UserId>),
-        model: &str,
-        at: Timestamp,
-        amounts: &Amounts,
-    ) {
-        let cell = self.account(key_id, owner).cell(model);
+    pub(super) fn add(&mut self, holder: &Holder, model: &str, at: Timestamp, amounts: &Amounts) {
+        let cell = self.cell(holder, model, amounts);
         for (span, window) in cell.spans.iter_mut().zip(KEPT) {
             span.add(window.index(at), amounts);
         }
@@ -82,13 +102,12 @@ impl Ledger {
     /// Adds to one window only.
     pub(super) fn add_to(
         &mut self,
-        key_id: ApiKeyId,
-        owner: (ProjectId, Option<UserId>),
+        holder: &Holder,
         model: &str,
         (window, index): (Window, i32),
         amounts: &Amounts,
     ) {
-        let cell = self.account(key_id, owner).cell(model);
+        let cell = self.cell(holder, model, amounts);
         for (span, kept) in cell.spans.iter_mut().zip(KEPT) {
             if kept == window {
                 span.add(index, amounts);
@@ -97,62 +116,160 @@ impl Ledger {
     }
 
     /// What was used at a moment cost more or less than is known of it.
-    pub(super) fn correct(&mut self, key_id: ApiKeyId, model: &str, at: Timestamp, by: i64) {
-        let Some(account) = self.keys.get_mut(&key_id) else {
+    pub(super) fn correct(
+        &mut self,
+        (key_id, project_id): (ApiKeyId, ProjectId),
+        model: &str,
+        at: Timestamp,
+        by: i64,
+    ) {
+        let accounts = self.keys.get_mut(&key_id).into_iter().flatten();
+        let mut of_project = accounts.filter(|account| account.project_id == project_id);
+        let Some(cell) = of_project.find_map(|account| account.known(model)) else {
             return;
         };
-        for (span, window) in account.cell(model).spans.iter_mut().zip(KEPT) {
+        for (span, window) in cell.spans.iter_mut().zip(KEPT) {
             if span.index == window.index(at) {
                 span.amounts.cost = span.amounts.cost.saturating_add_signed(by);
             }
         }
     }
 
-    fn account(&mut self, key_id: ApiKeyId, owner: (ProjectId, Option<UserId>)) -> &mut Account {
-        self.keys.entry(key_id).or_insert_with(|| Account {
-            project_id: owner.0,
-            user_id: owner.1,
-            models: SmallVec::new(),
+    fn cell(&mut self, holder: &Holder, model: &str, amounts: &Amounts) -> &mut Cell {
+        let accounts = self.keys.entry(holder.key_id).or_default();
+        let place = accounts.iter().position(|account| account.is_of(holder));
+        let place = place.unwrap_or_else(|| {
+            accounts.push(Account::new(holder));
+            accounts.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "it was found or pushed just now")]
+        accounts[place].cell(holder.key_id, model, amounts, &mut self.index)
+    }
+
+    /// Accounts, with whose they are.
+    pub(super) fn accounts(
+        &self,
+        org_id: OrgId,
+        of: Of<'_>,
+    ) -> impl Iterator<Item = (Holder, &Account)> {
+        let (one, all, some) = match of {
+            Of::Key(key_id) => (self.keys.get_key_value(&key_id), None, None),
+            Of::Model(model) if !self.index.models.contains(&model_hash(model)) => {
+                (None, None, Some(&self.index.rests))
+            }
+            Of::All | Of::Model(_) => (None, Some(&self.keys), None),
+        };
+        let some = some.into_iter().flatten();
+        let some = some.filter_map(|key_id| self.keys.get_key_value(key_id));
+        let keys = one.into_iter().chain(all.into_iter().flatten()).chain(some);
+        keys.flat_map(move |(key_id, accounts)| {
+            accounts.iter().map(move |account| {
+                let holder = Holder {
+                    org_id,
+                    project_id: account.project_id,
+                    user_id: account.user_id,
+                    key_id: *key_id,
+                };
+                (holder, account)
+            })
         })
-    }
-
-    /// One key's account.
-    pub(super) fn get(&self, key_id: ApiKeyId) -> Option<&Account> {
-        self.keys.get(&key_id)
-    }
-
-    /// All accounts.
-    pub(super) fn accounts(&self) -> impl Iterator<Item = (ApiKeyId, &Account)> {
-        self.keys.iter().map(|(key_id, account)| (*key_id, account))
     }
 
     /// Forgets what lies in no window that is running.
     pub(super) fn sweep(&mut self, now: Timestamp) {
         let running = KEPT.map(|window| window.index(now));
-        self.keys.retain(|_, account| {
-            account.models.retain(|(_, cell)| cell.is_of(running));
-            !account.models.is_empty()
+        let Index { models, rests } = &mut self.index;
+        models.clear();
+        rests.clear();
+        self.keys.retain(|key_id, accounts| {
+            accounts.retain(|account| {
+                account.models.retain(|(_, cell)| cell.is_of(running));
+                account.rest.take_if(|rest| !rest.is_of(running));
+                models.extend(account.models.iter().map(|(name, _)| model_hash(name)));
+                rests.extend(account.rest.is_some().then_some(*key_id));
+                !account.models.is_empty() || account.rest.is_some()
+            });
+            !accounts.is_empty()
         });
     }
 
+    /// Keys.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
 }
 
 impl Account {
-    fn cell(&mut self, model: &str) -> &mut Cell {
-        let named = |(name, _): &(Box<str>, Cell)| **name == *model;
-        let place = match self.models.iter().position(named) {
+    fn new(holder: &Holder) -> Self {
+        Self {
+            project_id: holder.project_id,
+            user_id: holder.user_id,
+            models: SmallVec::new(),
+            rest: None,
+        }
+    }
+
+    fn is_of(&self, holder: &Holder) -> bool {
+        (self.project_id, self.user_id) == (holder.project_id, holder.user_id)
+    }
+
+    /// Where to add what was used of a model.
+    fn cell(
+        &mut self,
+        key_id: ApiKeyId,
+        model: &str,
+        amounts: &Amounts,
+        index: &mut Index,
+    ) -> &mut Cell {
+        let model = kept_of_model(model);
+        let place = match self.place(model) {
             Some(place) => place,
-            None if self.models.len() >= MOST_MODELS && !model.is_empty() => return self.cell(""),
-            None => {
+            None if self.has_room() || !amounts.is_free() && self.make_room(key_id, index) => {
+                index.models.insert(model_hash(model));
                 self.models.push((model.into(), Cell::default()));
                 self.models.len() - 1
             }
+            None => return self.rest(key_id, index),
         };
         #[expect(clippy::indexing_slicing, reason = "it was found or pushed just now")]
         &mut self.models[place].1
+    }
+
+    fn rest(&mut self, key_id: ApiKeyId, index: &mut Index) -> &mut Cell {
+        self.rest.get_or_insert_with(|| {
+            index.rests.insert(key_id);
+            Box::default()
+        })
+    }
+
+    /// Where what was used of a model is.
+    fn known(&mut self, model: &str) -> Option<&mut Cell> {
+        match self.place(kept_of_model(model)) {
+            Some(place) => self.models.get_mut(place).map(|(_, cell)| cell),
+            None => self.rest.as_deref_mut(),
+        }
+    }
+
+    fn place(&self, model: &str) -> Option<usize> {
+        let named = |(name, _): &(Box<str>, Cell)| name.eq_ignore_ascii_case(model);
+        self.models.iter().position(named)
+    }
+
+    fn has_room(&self) -> bool {
+        self.models.len() < MOST_MODELS
+    }
+
+    /// A name that used nothing loses its place.
+    fn make_room(&mut self, key_id: ApiKeyId, index: &mut Index) -> bool {
+        let Some(place) = self.models.iter().position(|(_, cell)| cell.is_free()) else {
+            return false;
+        };
+        let (_, cell) = self.models.swap_remove(place);
+        let rest = self.rest(key_id, index);
+        for (span, requests) in rest.spans.iter_mut().zip(cell.spans) {
+            span.add(requests.index, &requests.amounts);
+        }
+        true
     }
 
     /// What was used in a window, by model.
@@ -161,17 +278,29 @@ impl Account {
         window: Window,
         index: i32,
     ) -> impl Iterator<Item = (&str, &Amounts)> {
-        let place = KEPT.iter().position(|kept| *kept == window);
-        self.models.iter().filter_map(move |(model, cell)| {
-            let span = cell.spans.get(place?)?;
-            (span.index == index).then_some((&**model, &span.amounts))
-        })
+        let cells = self.models.iter().map(|(model, cell)| (&**model, cell));
+        cells.filter_map(move |(model, cell)| Some((model, cell.used(window, index)?)))
+    }
+
+    /// What was used in a window of models without a place of their own.
+    pub(super) fn used_of_rest(&self, window: Window, index: i32) -> Option<&Amounts> {
+        self.rest.as_ref()?.used(window, index)
     }
 }
 
 impl Cell {
+    fn used(&self, window: Window, index: i32) -> Option<&Amounts> {
+        let place = KEPT.iter().position(|kept| *kept == window)?;
+        let span = self.spans.get(place)?;
+        (span.index == index).then_some(&span.amounts)
+    }
+
     fn is_of(&self, running: [i32; KEPT.len()]) -> bool {
         let mut spans = self.spans.iter().zip(running);
         spans.any(|(span, index)| span.index >= index)
+    }
+
+    fn is_free(&self) -> bool {
+        self.spans.iter().all(|span| span.amounts.is_free())
     }
 }

@@ -1,24 +1,38 @@
 //! What a book's lock protects.
 
-use domain::{ApiKeyId, Picodollars};
+use domain::{Picodollars, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::counter::Counter;
 use super::estimate::Estimates;
 use super::expected::Expected;
-use super::ledger::{self, Ledger};
+use super::ledger::{Ledger, Of};
 use super::{AllHeld, Ask, Held, Standing, Unheld, Used, Watch};
-use crate::budget::{Account, Budget, Holder, People};
-use crate::limit::{Scope, UsageAction, Window};
+use crate::budget::{Account, Budget, People};
+use crate::limit::{Limit, Per, Scope, UsageAction, Window};
+
+/// Beyond so many, those go that can be made again: callers make up names of models, and each may have a counter.
+const MOST_COUNTERS: usize = 1 << 18;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) ledger: Ledger,
     pub(super) counters: FxHashMap<Account, Counter>,
     estimates: Estimates,
+    /// Counters that were left when others had to go.
+    needed: usize,
+    /// The latest moment that was told of: windows go by it while a clock that was set back catches up.
+    latest: Option<Timestamp>,
 }
 
 impl State {
+    /// A moment as windows have it: they never run backwards.
+    pub(super) fn pass(&mut self, at: Timestamp) -> Timestamp {
+        let latest = self.latest.map_or(at, |latest| latest.max(at));
+        self.latest = Some(latest);
+        latest
+    }
+
     /// Holds on one budget after the other, up to the first that refuses.
     pub(super) fn try_hold<'a>(
         &mut self,
@@ -71,20 +85,11 @@ impl State {
         let account = budget.account(&ask.holder, ask.model);
         let window = budget.limit.window;
         let asked = window.index(ask.at);
-        let known = self.counters.get(&account);
-        let counter = if known.is_none_or(Counter::is_stale) {
-            let index = known.map_or(asked, |counter| counter.index().max(asked));
-            let spent = self.spent(budget, &account, &ask.holder, people, index);
-            let counter = self.counters.entry(account);
-            let counter = counter.or_insert_with(|| Counter::new(index, spent));
-            counter.advance(index);
-            if counter.is_stale() && window != Window::Minute {
-                counter.renew(spent);
-            }
-            counter
-        } else {
-            self.counters.entry(account).or_default()
-        };
+        if self.counters.get(&account).is_none_or(Counter::is_stale) {
+            self.make(budget, account, ask, people);
+        }
+        let counter = self.counters.entry(account);
+        let counter = counter.or_insert_with(|| Counter::new(window, asked, 0));
         counter.advance(asked);
         // A clock that went back leaves the request in the window that is running.
         let index = counter.index();
@@ -97,46 +102,72 @@ impl State {
         (account, index, standing)
     }
 
-    /// What a counter has to begin with.
+    /// Makes a counter from the ledger, or makes it right.
+    fn make(&mut self, budget: &Budget, account: Account, ask: &Ask<'_>, people: &People) {
+        let window = budget.limit.window;
+        let asked = window.index(ask.at);
+        let index = self.counters.get(&account).map(Counter::index);
+        let index = index.map_or(asked, |index| index.max(asked));
+        let spent = self.spent(budget, &account, ask, people, index);
+        if let Some(counter) = self.counters.get_mut(&account) {
+            counter.advance(index);
+            counter.renew(spent);
+        } else {
+            self.make_room();
+            let counter = Counter::new(window, index, spent);
+            self.counters.insert(account, counter);
+        }
+    }
+
+    /// Where there are many counters, those go that can be made again.
+    pub(super) fn make_room(&mut self) {
+        if self.counters.len() >= MOST_COUNTERS.max(self.needed.saturating_mul(2)) {
+            self.counters.retain(|_, counter| !counter.is_idle());
+            self.needed = self.counters.len();
+        }
+    }
+
+    /// What a counter has to begin with: no less than was used. What a key used of models that have no place in the ledger may
+    /// have been the one that is asked for.
     fn spent(
         &self,
         budget: &Budget,
         account: &Account,
-        holder: &Holder,
+        ask: &Ask<'_>,
         people: &People,
         index: i32,
     ) -> u64 {
-        let of_key = |key_id: ApiKeyId, entry: &ledger::Account| {
-            let holder = Holder {
-                org_id: holder.org_id,
-                project_id: entry.project_id,
-                user_id: entry.user_id,
-                key_id,
-            };
-            let counted = entry.used(budget.limit.window, index).filter(|(model, _)| {
-                budget.account(&holder, model) == *account
-                    && budget.whose.counts(&holder, people, model)
-            });
-            counted
-                .map(|(_, amounts)| amounts.of(budget.limit.metric))
-                .fold(0, u64::saturating_add)
-        };
-        if budget.per.scope == Scope::Key {
-            let entry = self.ledger.get(holder.key_id);
-            return entry.map_or(0, |entry| of_key(holder.key_id, entry));
+        let Limit { metric, window, .. } = budget.limit;
+        // The ledger doesn't keep minutes.
+        if window == Window::Minute {
+            return 0;
         }
-        let accounts = self.ledger.accounts();
-        accounts
-            .map(|(key_id, entry)| of_key(key_id, entry))
-            .fold(0, u64::saturating_add)
+        let of = match budget.per {
+            Per { scope, .. } if scope == Scope::Key => Of::Key(ask.holder.key_id),
+            Per { model: true, .. } => Of::Model(ask.model),
+            Per { model: false, .. } => Of::All,
+        };
+        let mut spent = 0_u64;
+        for (holder, entry) in self.ledger.accounts(ask.holder.org_id, of) {
+            let rest = entry
+                .used_of_rest(window, index)
+                .map(|rest| (ask.model, rest));
+            for (model, amounts) in entry.used(window, index).chain(rest) {
+                if budget.account(&holder, model) == *account
+                    && budget.whose.counts(&holder, people, model)
+                {
+                    spent = spent.saturating_add(amounts.of(metric));
+                }
+            }
+        }
+        spent
     }
 
-    /// Adds what was used to the ledger alone.
+    /// Adds what was used to the ledger.
     pub(super) fn add(&mut self, used: &Used<'_>) {
-        let holder = &used.holder;
-        let owner = (holder.project_id, holder.user_id);
+        self.pass(used.at);
         self.ledger
-            .add(holder.key_id, owner, used.model, used.at, &used.amounts);
+            .add(&used.holder, used.model, used.at, &used.amounts);
     }
 
     /// Adds what was used to the ledger, and to the counters that there are.

@@ -1,6 +1,12 @@
-//! Budgets against a plain model of them.
+//! Budgets: what is held, what is spent, and in which window.
 
-use std::collections::BTreeMap;
+mod clock;
+mod kept;
+mod models;
+mod moves;
+mod plain;
+mod settled;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::{ApiKeyId, OrgId, ProjectId, UserId};
@@ -50,13 +56,14 @@ fn budget(metric: Metric, window: Window, most: u64, scope: Scope) -> Budget {
     }
 }
 
+/// The sixth is the first one's key, which became another project's and user's.
 fn holder(key: u8) -> Holder {
     let id = |n: u8| Uuid::from_u128(u128::from(n));
     Holder {
         org_id: OrgId(id(0)),
         project_id: ProjectId(id(1 + key % 2)),
         user_id: Some(UserId(id(key % 3))),
-        key_id: ApiKeyId(id(key)),
+        key_id: ApiKeyId(id(key % 5)),
     }
 }
 
@@ -240,71 +247,6 @@ fn windows_end_and_never_run_backwards() {
 }
 
 #[test]
-fn what_was_settled_before_the_start_is_added_at_any_time() {
-    let book = Arc::new(Book::default());
-    let people = People::default();
-    let budgets = [budget(Metric::Cost, Window::Day, u64::MAX, Scope::Project)];
-    let request = ask(2, MODELS[0], 50, 0);
-    let running = hold(&book, &request, &budgets).unwrap();
-    book.settle(&used(2, MODELS[0], 3, 0), budgets.iter(), &people);
-    let day = (Window::Day, Window::Day.index(at(0)));
-    let amounts = Amounts {
-        cost: 7,
-        ..Amounts::default()
-    };
-    book.add_settled([(holder(4), MODELS[1], day, amounts)].into_iter());
-    let held = 150 * PRICE_PER_TOKEN;
-    assert_eq!(
-        numbers(&book, &budgets[0], &request),
-        (3 * PRICE_PER_TOKEN + 7, held)
-    );
-    running.settle(&used(2, MODELS[0], 1, 0), budgets.iter(), &people);
-    assert_eq!(
-        numbers(&book, &budgets[0], &request),
-        (4 * PRICE_PER_TOKEN + 7, 0)
-    );
-}
-
-#[test]
-fn what_was_priced_wrongly_is_corrected_in_its_windows() {
-    let book = Arc::new(Book::default());
-    let people = People::default();
-    let cost = |window| budget(Metric::Cost, window, u64::MAX, Scope::Project);
-    let budgets = [cost(Window::Hour), cost(Window::Day)];
-    let request = ask(2, MODELS[0], 50, 3_600);
-    let running = hold(&book, &request, &budgets).unwrap();
-    book.settle(&used(2, MODELS[0], 10, 0), budgets.iter(), &people);
-    book.settle(&used(2, MODELS[0], 1, 3_600), budgets.iter(), &people);
-    let held = 150 * PRICE_PER_TOKEN;
-    // The first one, an hour before.
-    let key_id = holder(2).key_id;
-    let corrections = [
-        (key_id, MODELS[0], at(0), 5),
-        (key_id, MODELS[0], at(3_600), -1),
-    ];
-    book.correct(corrections.into_iter());
-    assert_eq!(
-        numbers(&book, &budgets[0], &request),
-        (PRICE_PER_TOKEN - 1, held)
-    );
-    assert_eq!(
-        numbers(&book, &budgets[1], &request),
-        (11 * PRICE_PER_TOKEN + 4, held)
-    );
-    book.correct(std::iter::once((
-        ApiKeyId(Uuid::nil()),
-        MODELS[0],
-        at(0),
-        5,
-    )));
-    drop(running);
-    assert_eq!(
-        numbers(&book, &budgets[1], &request),
-        (11 * PRICE_PER_TOKEN + 4, 0)
-    );
-}
-
-#[test]
 fn sweeping_changes_no_number() {
     let book = Arc::new(Book::default());
     let people = People::default();
@@ -312,206 +254,18 @@ fn sweeping_changes_no_number() {
     let minute = budget(Metric::Tokens, Window::Minute, 1_000, Scope::Key);
     let budgets = [kept.clone(), minute.clone()];
     let request = ask(2, MODELS[0], 50, 0);
-    let windows: FxHashMap<_, _> = budgets
-        .iter()
-        .map(|budget| (budget.id, budget.limit.window))
-        .collect();
+    let in_force = budgets.iter().map(|budget| budget.id).collect();
     let first = hold(&book, &request, &budgets).unwrap();
     first.settle(&used(2, MODELS[0], 10, 0), budgets.iter(), &people);
     assert_eq!(book.size(), (1, 2));
-    book.sweep(at(0), &windows);
+    book.sweep(at(0), &in_force);
+    assert_eq!(book.size(), (1, 2));
+    book.sweep(at(0), &FxHashSet::default());
     assert_eq!(book.size(), (1, 1), "the day's can be made again");
     assert_eq!(numbers(&book, &kept, &request), (10, 0));
     assert_eq!(numbers(&book, &minute, &request), (10, 0));
-    book.sweep(at(40 * 86_400), &windows);
+    book.sweep(at(40 * 86_400), &in_force);
     assert_eq!(book.size(), (0, 0), "a month later nothing is left");
-}
-
-/// What may happen to a book.
-#[derive(Debug, Clone)]
-enum Step {
-    Ask {
-        key: u8,
-        model: usize,
-        max_tokens: u64,
-    },
-    /// One of those that run ends with so many tokens.
-    Settle {
-        which: usize,
-        tokens: u64,
-    },
-    /// One of those that run ends without having used anything.
-    Drop {
-        which: usize,
-    },
-    Wait {
-        seconds: i64,
-    },
-    Sweep,
-    /// A new process, which gets from the database what was settled.
-    Restart,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => (0..6_u8, 0..2_usize, 1..400_u64)
-            .prop_map(|(key, model, max_tokens)| Step::Ask { key, model, max_tokens }),
-        3 => (any::<usize>(), 0..600_u64).prop_map(|(which, tokens)| Step::Settle { which, tokens }),
-        1 => any::<usize>().prop_map(|which| Step::Drop { which }),
-        2 => (0..7_200_i64).prop_map(|seconds| Step::Wait { seconds }),
-        2 => Just(Step::Sweep),
-        1 => Just(Step::Restart),
-    ];
-    proptest::collection::vec(step, 1..120)
-}
-
-/// A request that runs: who asked, for what, when, expecting how many tokens.
-struct Running {
-    hold: Hold,
-    key: u8,
-    model: &'static str,
-    seconds: i64,
-    expected: u64,
-}
-
-/// One request of so many tokens.
-fn amount_of(metric: Metric, tokens: u64) -> u64 {
-    match metric {
-        Metric::Requests => 1,
-        Metric::Cost => tokens * PRICE_PER_TOKEN,
-        Metric::Tokens | Metric::InputTokens | Metric::OutputTokens => tokens,
-    }
-}
-
-/// What runs in the window of a request, and is counted by the same counter.
-fn held_of(running: &[Running], budget: &Budget, request: &Ask<'_>) -> u64 {
-    let window = budget.limit.window;
-    let alike = running.iter().filter(|other| {
-        budget.account(&holder(other.key), other.model)
-            == budget.account(&request.holder, request.model)
-            && window.index(at(other.seconds)) == window.index(request.at)
-    });
-    alike
-        .map(|other| amount_of(budget.limit.metric, other.expected))
-        .sum()
-}
-
-/// The plain model: every request that was settled, with its key, its time and its tokens.
-#[derive(Default)]
-struct Plain {
-    settled: Vec<(u8, &'static str, i64, u64)>,
-}
-
-impl Plain {
-    fn spent(&self, budget: &Budget, request: &Ask<'_>) -> u64 {
-        let index = budget.limit.window.index(request.at);
-        let account = budget.account(&request.holder, request.model);
-        let counted = self.settled.iter().filter(|(key, model, seconds, _)| {
-            budget.limit.window.index(at(*seconds)) == index
-                && budget.account(&holder(*key), model) == account
-        });
-        counted
-            .map(|(.., tokens)| amount_of(budget.limit.metric, *tokens))
-            .sum()
-    }
-
-    /// As the database gives it to a new process.
-    fn read(&self, seconds: i64) -> Vec<(Holder, &'static str, (Window, i32), Amounts)> {
-        let mut rows = Vec::new();
-        for (key, model, settled_at, tokens) in &self.settled {
-            for window in Window::ALL.into_iter().skip(1) {
-                let index = window.index(at(*settled_at));
-                if index == window.index(at(seconds)) {
-                    let amounts = used(*key, model, *tokens, *settled_at).amounts;
-                    rows.push((holder(*key), *model, (window, index), amounts));
-                }
-            }
-        }
-        rows
-    }
-}
-
-fn some_budgets() -> Vec<Budget> {
-    vec![
-        budget(Metric::Tokens, Window::Hour, 1_500, Scope::Key),
-        budget(Metric::Tokens, Window::Day, 4_000, Scope::Project),
-        budget(Metric::Requests, Window::Day, 30, Scope::User),
-        budget(
-            Metric::Cost,
-            Window::Month,
-            9_000 * PRICE_PER_TOKEN,
-            Scope::Organization,
-        ),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_024))]
-
-    #[test]
-    fn spent_is_what_was_settled_held_what_runs_and_no_limit_is_passed_but_by_answers(steps in steps()) {
-        let (mut book, people, budgets) = (Arc::new(Book::default()), People::default(), some_budgets());
-        let windows: FxHashMap<_, _> = budgets.iter().map(|b| (b.id, b.limit.window)).collect();
-        let (mut plain, mut running, mut now) = (Plain::default(), Vec::<Running>::new(), 0);
-        // What answers used beyond what was held for them, since the beginning.
-        let mut beyond = 0;
-        for step in steps {
-            match step {
-                Step::Ask { key, model, max_tokens } => {
-                    let request = ask(key, MODELS[model], max_tokens, now);
-                    let expected = 100 + max_tokens;
-                    let fits = budgets.iter().all(|budget| {
-                        let held = held_of(&running, budget, &request);
-                        let amount = amount_of(budget.limit.metric, expected);
-                        plain.spent(budget, &request) + held + amount <= budget.limit.most
-                    });
-                    let got = hold(&book, &request, &budgets);
-                    prop_assert_eq!(got.is_some(), fits, "{:?}", request);
-                    if let Some(hold) = got {
-                        running.push(Running { hold, key, model: MODELS[model], seconds: now, expected });
-                    }
-                }
-                Step::Settle { which, tokens } if !running.is_empty() => {
-                    let index = which % running.len();
-                    let Running { hold, key, model, seconds, expected } = running.swap_remove(index);
-                    hold.settle(&used(key, model, tokens, seconds), budgets.iter(), &people);
-                    plain.settled.push((key, model, seconds, tokens));
-                    beyond += tokens.saturating_sub(expected);
-                }
-                Step::Drop { which } if !running.is_empty() => {
-                    running.swap_remove(which % running.len());
-                }
-                Step::Settle { .. } | Step::Drop { .. } => {}
-                Step::Wait { seconds } => now += seconds,
-                Step::Sweep => book.sweep(at(now), &windows),
-                Step::Restart => {
-                    running.clear();
-                    book = Arc::new(Book::default());
-                    book.add_settled(plain.read(now).into_iter());
-                }
-            }
-            for budget in &budgets {
-                for key in 0..6 {
-                    let request = ask(key, MODELS[0], 1, now);
-                    let (spent, held) = numbers(&book, budget, &request);
-                    prop_assert_eq!(spent, plain.spent(budget, &request));
-                    prop_assert_eq!(held, held_of(&running, budget, &request));
-                    let beyond = if budget.limit.metric == Metric::Requests {
-                        0
-                    } else {
-                        amount_of(budget.limit.metric, beyond)
-                    };
-                    prop_assert!(spent <= budget.limit.most + beyond);
-                }
-            }
-        }
-        drop(running);
-        for budget in &budgets {
-            for key in 0..6 {
-                prop_assert_eq!(numbers(&book, budget, &ask(key, MODELS[0], 1, now)).1, 0);
-            }
-        }
-    }
 }
 
 #[test]
@@ -548,24 +302,4 @@ fn threads_never_pass_a_limit_together() {
     let request = ask(0, MODELS[0], 50, 0);
     assert_eq!(numbers(&book, &budgets[0], &request), (admitted, 0));
     assert_eq!(admitted, 1_000, "all that there was, and no more");
-}
-
-#[test]
-fn models_that_callers_make_up_are_bounded() {
-    let book = Arc::new(Book::default());
-    let people = People::default();
-    let none: [Budget; 0] = [];
-    let mut names = BTreeMap::new();
-    for n in 0..1_000_u64 {
-        names.insert(n, format!("made-up-{n}"));
-    }
-    for name in names.values() {
-        let used = Used {
-            model: name,
-            ..used(2, MODELS[0], 10, 0)
-        };
-        book.settle(&used, none.iter(), &people);
-    }
-    let all = budget(Metric::Tokens, Window::Day, u64::MAX, Scope::Key);
-    assert_eq!(numbers(&book, &all, &ask(2, MODELS[0], 50, 0)), (10_000, 0));
 }

@@ -124,13 +124,14 @@ impl Engine {
             learn_from: spend.good.then_some(body_bytes),
         };
         // The rules of now: a budget that came since counts it too.
-        let Some(rules) = self.rules(holder.project_id) else {
-            return;
-        };
-        let budgets = rules.budgets.iter();
-        match hold {
-            Some(hold) => hold.settle(&used, budgets, &rules.people),
-            None => rules.book.settle(&used, budgets, &rules.people),
+        match (self.rules_in(holder.org_id, holder.project_id), hold) {
+            (Some(rules), Some(hold)) => hold.settle(&used, rules.budgets.iter(), &rules.people),
+            (Some(rules), None) => {
+                let budgets = rules.budgets.iter();
+                rules.book.settle(&used, budgets, &rules.people);
+            }
+            (None, Some(hold)) => hold.settle_unruled(&used),
+            (None, None) => self.book(holder.org_id).add_used(&used),
         }
     }
 

@@ -83,12 +83,12 @@ pub struct Correction {
 }
 
 impl Correction {
-    pub(super) fn entry(&self) -> (ApiKeyId, &str, Timestamp, i64) {
+    pub(super) fn entry(&self) -> (ApiKeyId, ProjectId, &str, Timestamp, i64) {
         let key_id = self.key_id.unwrap_or(nobodys_key(self.project_id));
         let at = Timestamp {
             unix_micros: self.unix_micros,
         };
-        (key_id, &self.model, at, self.picodollars)
+        (key_id, self.project_id, &self.model, at, self.picodollars)
     }
 }
 

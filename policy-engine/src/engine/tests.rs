@@ -1,8 +1,8 @@
 //! The engine as a whole: reloads, faults, and many requests at once. What it decides is in the golden tables.
 
 mod golden;
-
 mod items;
+mod leaving;
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use super::*;
 use crate::book::Amounts;
 use crate::denial::{Denial, Reason};
 use crate::facts::{Caller, Request};
+use crate::limit::Window;
 use crate::source::{PolicySource, PolicyStatus, ServerSource, SubscriptionSource, ToolSource};
 use crate::testing;
 
