@@ -27,6 +27,8 @@ pub(crate) struct Policy {
     pub(crate) id: PolicyId,
     pub(crate) name: Arc<str>,
     pub(crate) applies_to: Arc<AppliesTo>,
+    /// The text of whom it is about: a budget that is about others is another budget.
+    pub(crate) filter: Arc<str>,
     pub(crate) rule: Rule,
 }
 
@@ -50,6 +52,7 @@ impl Policy {
                 id: source.id,
                 name: source.name.as_str().into(),
                 applies_to: Arc::new(applies_to),
+                filter: source.applies_to.to_string().into(),
                 rule,
             }),
             _ => Err(faults),

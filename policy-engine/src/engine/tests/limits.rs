@@ -1,0 +1,24 @@
+//! What rates and budgets take of requests, and what they don't.
+
+use super::*;
+
+fn put(engine: &Engine, policies: Vec<PolicySource>) {
+    engine.replace(&org(policies), &[Arc::new(project(Vec::new()))]);
+}
+
+#[test]
+fn a_rate_goes_on_while_its_policy_cannot_be_understood() {
+    let rate = |applies_to: Value| {
+        let mut policy = policy(1, "usage", json!({"max_requests_per_minute": 1}));
+        policy.applies_to = applies_to;
+        policy
+    };
+    let engine = engine();
+    put(&engine, vec![rate(json!({}))]);
+    drop(admit(&engine, &caller(OWNER), &json!({})).unwrap());
+    for _ in 0..2 {
+        put(&engine, vec![rate(json!({"users": "nobody"}))]);
+        let denial = admit(&engine, &caller(OWNER), &json!({})).unwrap_err();
+        assert_eq!(denial.reason, Reason::RateLimited);
+    }
+}
