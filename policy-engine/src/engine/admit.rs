@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{PriceBook, ProjectId, Timestamp};
+use domain::{Endpoint, PriceBook, ProjectId, Timestamp};
 
 use super::Engine;
 use crate::book::{Amounts, Hold, Used};
@@ -20,7 +20,8 @@ pub struct Admitted {
     hold: Option<Hold>,
     holder: Holder,
     at: Timestamp,
-    body_bytes: u64,
+    /// The size of its body, if its answer tells what a model's answers are like: of others, estimates learn nothing.
+    learn_from: Option<u64>,
     test: bool,
     /// What its caller, and the log, shall be told.
     pub notes: Notes,
@@ -74,7 +75,7 @@ impl Engine {
             hold,
             holder: walk.ctx.holder,
             at: now,
-            body_bytes: request.body_bytes,
+            learn_from: (request.endpoint == Endpoint::Messages).then_some(request.body_bytes),
             test: caller.test,
             notes: walk.notes,
         })
@@ -108,7 +109,7 @@ impl Engine {
             hold,
             holder,
             at,
-            body_bytes,
+            learn_from,
             test,
             ..
         } = admitted;
@@ -121,7 +122,7 @@ impl Engine {
             model: spend.model,
             at,
             amounts: spend.amounts,
-            learn_from: spend.good.then_some(body_bytes),
+            learn_from: learn_from.filter(|_| spend.good),
         };
         // The rules of now: a budget that came since counts it too.
         let Some(rules) = self.rules(holder.project_id) else {

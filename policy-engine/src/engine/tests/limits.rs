@@ -22,3 +22,37 @@ fn a_rate_goes_on_while_its_policy_cannot_be_understood() {
         assert_eq!(denial.reason, Reason::RateLimited);
     }
 }
+
+#[test]
+fn counting_tokens_teaches_nothing_about_answers() {
+    let engine = engine();
+    put(
+        &engine,
+        vec![policy(
+            1,
+            "usage",
+            json!({"max_output_tokens_per_day": 1_000}),
+        )],
+    );
+    let prices = &PriceBook::embedded().unwrap();
+    for _ in 0..200 {
+        let counted = with_request(&json!({}), |request| {
+            let request = Request {
+                endpoint: Endpoint::CountTokens,
+                ..*request
+            };
+            engine
+                .admit(&caller(OWNER), &request, prices, now())
+                .unwrap()
+        });
+        engine.settle(
+            counted,
+            &Spend {
+                good: true,
+                ..used(0, 0)
+            },
+        );
+    }
+    let admitted = admit(&engine, &caller(OWNER), &json!({})).unwrap();
+    assert_eq!(admitted.notes.left.output_tokens.unwrap().remaining, 500);
+}
