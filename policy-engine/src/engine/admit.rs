@@ -56,6 +56,14 @@ pub struct Spend<'a> {
     pub good: bool,
 }
 
+impl Admitted {
+    /// The moment it counts at.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
 impl Engine {
     /// Decides about a request, and holds what it will probably use.
     ///
@@ -70,7 +78,11 @@ impl Engine {
     ) -> Result<Admitted, Refused> {
         let rules = self.rules_of(caller)?;
         let mut walk = Walk::new(&rules, caller, request, prices, now, Untraced);
-        let hold = walk.decide().map_err(Refused::Denied)?;
+        let decided = walk.decide().map_err(|mut denial| {
+            denial.left = walk.notes.left;
+            denial
+        });
+        let hold = decided.map_err(Refused::Denied)?;
         Ok(Admitted {
             hold,
             holder: walk.ctx.holder,

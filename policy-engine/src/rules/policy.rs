@@ -10,7 +10,6 @@ use super::compliance::ComplianceRule;
 use super::custom::CustomRule;
 use super::usage::UsageRule;
 use super::{Action, Context, Faults, Objection};
-use crate::budget::Whose as _;
 use crate::fault::Fault;
 use crate::source::PolicySource;
 
@@ -59,10 +58,11 @@ impl Policy {
         }
     }
 
-    /// Whether it is about a request.
+    /// Whether it is about a request: its caller, and one of the models it names.
     pub(crate) fn concerns(&self, ctx: &Context<'_>) -> bool {
-        let model = ctx.request.model;
-        self.applies_to.counts(&ctx.holder, ctx.people, model)
+        let applies_to = &self.applies_to;
+        applies_to.concerns(&ctx.holder, ctx.people)
+            && ctx.names_one(|model| applies_to.concerns_model(model))
     }
 }
 
