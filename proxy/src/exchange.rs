@@ -123,7 +123,8 @@ impl Exchange {
         inspected: Inspected,
         admitted: Box<Admitted>,
     ) -> bool {
-        let time = self.worker.clock.now();
+        // The moment that it counts at in budgets, too.
+        let time = admitted.at();
         let slot = self.worker.lane.admit(&Opening {
             request_id: self.id,
             time,
