@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Buf as _;
-use domain::{Endpoint, KeyKind};
+use domain::{Endpoint, KeyKind, model};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
 use policy_engine::{Admitted, Caller, Denial, Field, Notes, Refused, Request};
@@ -38,7 +38,7 @@ pub(crate) async fn admit(
     let refuse = |exchange: &mut Exchange, undecided: Undecided| match undecided {
         Undecided::Failed(failure) => failure,
         Undecided::Denied(denial) => {
-            let of = has_event.then(|| (key, inspected.model.clone()));
+            let of = has_event.then(|| (key, model::kept(&inspected.model).to_owned()));
             exchange.deny(denial, of)
         }
     };
