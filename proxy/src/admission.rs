@@ -179,6 +179,9 @@ mod tests {
             headers.append(BETAS, HeaderValue::from_bytes(line).unwrap());
         }
         let found = names(&headers, &BETAS);
-        assert_eq!(found.as_slice(), ["a", "b", "c", NO_TEXT, "d\u{e4}", NO_TEXT]);
+        assert_eq!(
+            found.as_slice(),
+            ["a", "b", "c", NO_TEXT, "d\u{e4}", NO_TEXT]
+        );
     }
 }
