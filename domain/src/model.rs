@@ -63,6 +63,16 @@ pub fn undated(model: &str) -> &str {
     }
 }
 
+/// How much of a model's name is kept, in characters: what its column holds. Names come from callers, and no model has a longer one.
+pub const MOST_CHARS: usize = 255;
+
+/// As much of a name as is kept.
+#[must_use]
+pub fn kept(model: &str) -> &str {
+    let end = model.char_indices().nth(MOST_CHARS);
+    end.and_then(|(end, _)| model.get(..end)).unwrap_or(model)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +80,13 @@ mod tests {
     #[test]
     fn the_list_is_sorted_so_that_it_can_be_searched() {
         assert!(KNOWN.is_sorted());
+    }
+
+    #[test]
+    fn of_a_long_name_so_much_is_kept_as_a_row_holds() {
+        let long = "ä".repeat(MOST_CHARS + 1);
+        assert_eq!(kept(&long).chars().count(), MOST_CHARS);
+        assert_eq!(kept("claude-opus-5"), "claude-opus-5");
     }
 
     #[test]

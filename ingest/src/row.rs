@@ -25,7 +25,7 @@ pub const COPY_STATEMENT: &str = "COPY usage_events (time, org_id, project_id, u
 
 const COLUMNS: i16 = 24;
 
-const MAX_MODEL_CHARS: usize = 255;
+const MAX_MODEL_CHARS: usize = domain::model::MOST_CHARS;
 const MAX_SERVICE_TIER_CHARS: usize = 50;
 const MAX_ERROR_CODE_CHARS: usize = 50;
 const MAX_ERROR_MESSAGE_CHARS: usize = 1_000;

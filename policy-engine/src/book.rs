@@ -118,6 +118,22 @@ impl Book {
         ended.map(|()| hold)
     }
 
+    /// Tells what holding would, and holds nothing at any moment that somebody else could see.
+    pub(crate) fn try_out<'a>(
+        &self,
+        ask: &Ask<'_>,
+        budgets: impl Iterator<Item = &'a Budget>,
+        people: &People,
+        price: impl FnOnce(u64, u64) -> Option<Picodollars>,
+        watch: &mut impl Watch,
+    ) -> Result<(), Unheld<'a>> {
+        let mut held = AllHeld::new();
+        let mut state = self.lock();
+        let tried = state.try_hold(ask, budgets, people, price, watch, &mut held);
+        state.release(&held);
+        tried
+    }
+
     /// Adds what was used, where nothing was held for it.
     pub(crate) fn settle<'a>(
         &self,

@@ -8,6 +8,7 @@ use domain::{PolicyId, Timestamp};
 use crate::book::Standing;
 use crate::budget::Budget;
 use crate::limit::Metric;
+use crate::notes::Left;
 
 /// A refusal, with all that its caller needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Denial {
     pub policy: Option<(PolicyId, Arc<str>)>,
     /// Of a rate or a budget.
     pub exhausted: Option<Exhausted>,
+    /// What is left of limits that were looked at.
+    pub left: Left,
     /// The item of a batch that is refused, and the batch with it.
     pub item: Option<DeniedItem>,
 }
@@ -40,6 +43,7 @@ impl Denial {
             message: message.into(),
             policy: None,
             exhausted: None,
+            left: Left::default(),
             item: None,
         })
     }

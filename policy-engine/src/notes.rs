@@ -80,11 +80,8 @@ impl Notes {
         let taken = spent.saturating_add(held).saturating_add(estimate);
         if taken > most {
             self.beyond(budget);
-        } else if let Some(percent) = budget.warn_at_percent
-            && u128::from(taken) * 100 >= u128::from(most) * u128::from(percent)
-        {
-            let part = format!("{percent} % of {} are used", budget.show());
-            self.warn(budget.policy(), part);
+        } else {
+            self.share_used(budget, taken);
         }
         if budget.action == UsageAction::HardLimit {
             self.left(
@@ -95,6 +92,17 @@ impl Notes {
                     resets_at,
                 },
             );
+        }
+    }
+
+    /// Warns where so much of a limit is used that somebody wants to know.
+    fn share_used(&mut self, budget: &Budget, taken: u64) {
+        let most = u128::from(budget.limit.most);
+        if let Some(percent) = budget.warn_at_percent
+            && u128::from(taken) * 100 >= most * u128::from(percent)
+        {
+            let part = format!("{percent} % of {} are used", budget.show());
+            self.warn(budget.policy(), part);
         }
     }
 
@@ -111,11 +119,12 @@ impl Notes {
     /// What a rate has left.
     pub(crate) fn left_of_rate(&mut self, budget: &Budget, left: u32, now: Timestamp) {
         const MINUTE_MICROS: u64 = 60_000_000;
+        let limit = budget.limit.most;
+        let missing = limit.saturating_sub(u64::from(left));
+        self.share_used(budget, missing);
         if budget.action != UsageAction::HardLimit {
             return;
         }
-        let limit = budget.limit.most;
-        let missing = limit.saturating_sub(u64::from(left));
         let micros = MINUTE_MICROS.saturating_mul(missing) / limit.max(1);
         self.left(
             Metric::Requests,

@@ -2,6 +2,8 @@
 //!
 //! Buckets are kept apart from rules: as long as a rate stays what it is, no reload fills them.
 
+mod store;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +12,12 @@ use dashmap::DashMap;
 use governor::clock::{Clock as _, ReasonablyRealtime};
 use governor::middleware::StateInformationMiddleware;
 use governor::nanos::Nanos;
-use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use crate::budget::{Account, BudgetId};
+use store::{Levels, Question};
 
-type Limiter =
-    RateLimiter<Account, DashMapStateStore<Account>, Monotonic, StateInformationMiddleware>;
+type Limiter = RateLimiter<Question, Levels, Monotonic, StateInformationMiddleware>;
 
 /// The clock that buckets are refilled by.
 #[derive(Debug, Clone)]
@@ -45,6 +46,9 @@ pub(crate) struct Rates {
 pub(crate) struct Buckets {
     /// None: of nothing nothing can be taken.
     limiter: Option<Arc<Limiter>>,
+    levels: Levels,
+    /// How long it takes until there is one more.
+    refill: Duration,
     clock: Monotonic,
 }
 
@@ -71,13 +75,18 @@ impl Rates {
     pub(crate) fn buckets(&self, id: BudgetId, per_minute: u64) -> Buckets {
         let made = self.buckets.entry((id, per_minute)).or_insert_with(|| {
             let most = u32::try_from(per_minute).unwrap_or(u32::MAX);
-            let limiter = NonZeroU32::new(most).map(|most| {
-                let quota = Quota::per_minute(most);
-                let limiter = RateLimiter::dashmap_with_clock(quota, self.clock.clone());
-                Arc::new(limiter.with_middleware())
-            });
+            let quota = NonZeroU32::new(most).map(Quota::per_minute);
+            let levels = Levels::default();
             let clock = self.clock.clone();
-            Buckets { limiter, clock }
+            Buckets {
+                limiter: quota.map(|quota| {
+                    let limiter = RateLimiter::new(quota, levels.clone(), clock.clone());
+                    Arc::new(limiter)
+                }),
+                levels,
+                refill: quota.map_or(MINUTE, |quota| quota.replenish_interval()),
+                clock,
+            }
         });
         made.clone()
     }
@@ -103,10 +112,24 @@ impl Rates {
 impl Buckets {
     /// Takes one out of an account's bucket, if there is one.
     pub(crate) fn take(&self, account: &Account) -> Taken {
+        self.ask(Question::Take(*account))
+    }
+
+    /// What taking one would come to.
+    pub(crate) fn look(&self, account: &Account) -> Taken {
+        self.ask(Question::Look(*account))
+    }
+
+    /// Puts back one that was taken.
+    pub(crate) fn give_back(&self, account: &Account) {
+        self.levels.lower(account, self.refill);
+    }
+
+    fn ask(&self, question: Question) -> Taken {
         let Some(limiter) = &self.limiter else {
             return Taken::None { wait: MINUTE };
         };
-        match limiter.check_key(account) {
+        match limiter.check_key(&question) {
             Ok(state) => Taken::One {
                 left: state.remaining_burst_capacity(),
             },
@@ -163,6 +186,31 @@ mod tests {
         clock.0.fetch_add(20_000, Ordering::Relaxed);
         assert_eq!(taken(1), Taken::One { left: 0 });
         assert!(matches!(taken(1), Taken::None { .. }));
+    }
+
+    #[test]
+    fn who_only_looks_takes_nothing_and_what_is_given_back_is_there_again() {
+        let clock = Arc::new(Manual::default());
+        let rates = Rates::new(Arc::clone(&clock) as Arc<dyn domain::Clock>);
+        let buckets = rates.buckets(BudgetId(1), 2);
+        let account = account(1);
+        assert_eq!(buckets.look(&account), Taken::One { left: 1 });
+        assert_eq!(rates.len(), 0);
+        assert_eq!(buckets.take(&account), Taken::One { left: 1 });
+        assert_eq!(buckets.take(&account), Taken::One { left: 0 });
+        let wait = Duration::from_secs(30);
+        assert_eq!(buckets.look(&account), Taken::None { wait });
+        buckets.give_back(&account);
+        assert_eq!(buckets.look(&account), Taken::One { left: 0 });
+        clock.0.fetch_add(300_000, Ordering::Relaxed);
+        buckets.take(&account);
+        buckets.give_back(&account);
+        buckets.give_back(&account);
+        assert_eq!(
+            buckets.take(&account),
+            Taken::One { left: 1 },
+            "no more than full"
+        );
     }
 
     #[test]

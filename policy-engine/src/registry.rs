@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::budget::{Account, BudgetId};
 use crate::denial::Reason;
 use crate::facts::Role;
-use crate::rate::{Buckets, Rates, Taken};
+use crate::rate::{Buckets, Rates};
 use crate::rules::{
     Context, Faults, Item, MOST_REQUESTS, McpServer, Objection, Reached, Reader, Shown,
 };
@@ -37,8 +37,8 @@ struct Server {
 #[derive(Debug)]
 pub(crate) struct Rate {
     pub(crate) per_minute: u64,
-    buckets: Buckets,
-    account: Account,
+    pub(crate) buckets: Buckets,
+    pub(crate) account: Account,
 }
 
 /// `mcp_servers.status`
@@ -138,10 +138,6 @@ impl Rate {
                 model: 0,
             },
         }
-    }
-
-    pub(crate) fn take(&self) -> Taken {
-        self.buckets.take(&self.account)
     }
 }
 

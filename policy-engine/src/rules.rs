@@ -16,6 +16,7 @@ mod globs;
 mod hours;
 pub(crate) mod json;
 mod models;
+mod named;
 mod pair;
 mod policy;
 mod reader;

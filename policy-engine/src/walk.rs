@@ -1,19 +1,18 @@
 //! The order in which rules are looked at. One walk decides, and tells whoever wants to know what it looked at.
 
+mod budgets;
 mod items;
+mod models;
+mod rates;
 
-use domain::pricing::{Basis, Charge, Span};
-use domain::{Endpoint, Picodollars, PriceBook, Timestamp, TokenCounts, Usage};
+use domain::{Endpoint, PriceBook, Timestamp};
 
-use crate::book::{Ask, Hold, Standing, Unheld, Watch};
-use crate::budget::Budget;
+use crate::book::Hold;
 use crate::denial::{Denial, Reason};
 use crate::facts::{Caller, Request};
-use crate::limit::{UsageAction, Window};
 use crate::notes::{Notes, Step, Trace};
 use crate::project::{Plan, ProjectRules};
-use crate::rate::Taken;
-use crate::rules::{Action, Context, Objection, Policy, Rule, Shown};
+use crate::rules::{Action, Context, Objection, Policy, Rule};
 
 pub(crate) use items::decide_item;
 
@@ -177,147 +176,4 @@ impl<'a, T: Trace> Walk<'a, T> {
     fn is_never_limited(&self) -> bool {
         self.ctx.request.reads || self.ctx.request.endpoint == Endpoint::CountTokens
     }
-
-    fn budgets(&mut self) -> Result<Option<Hold>, Box<Denial>> {
-        let rules = self.rules;
-        if self.ctx.caller.test || rules.budgets.is_empty() {
-            return Ok(None);
-        }
-        let Context { request, now, .. } = self.ctx;
-        let ask = Ask {
-            holder: self.ctx.holder,
-            model: request.model,
-            body_bytes: request.body_bytes,
-            max_tokens: request.max_tokens,
-            works: works(request.endpoint),
-            at: now,
-        };
-        let price = |input, output| price(self.prices, request.model, (input, output), now);
-        let mut watch = Watching {
-            notes: &mut self.notes,
-            trace: &mut self.trace,
-        };
-        let held = rules
-            .book
-            .hold(&ask, rules.budgets.iter(), &rules.people, price, &mut watch);
-        held.map(Some).map_err(|unheld| match unheld {
-            Unheld::Exceeded(budget, standing) => exceeded(budget, &standing),
-            Unheld::Unpriced(budget) => {
-                let message = format!(
-                    "the model {} has no price, and a limit of cost applies",
-                    Shown(request.model)
-                );
-                let mut denial = Denial::new(Reason::ModelUnpriced, message);
-                denial.policy = budget.policy();
-                denial
-            }
-        })
-    }
-
-    fn rates(&mut self, named: &crate::registry::Used<'_>) -> Result<(), Box<Denial>> {
-        let rules = self.rules;
-        for rate in &rules.rates {
-            let budget = &rate.budget;
-            if !budget
-                .whose
-                .counts(&self.ctx.holder, &rules.people, self.ctx.request.model)
-            {
-                continue;
-            }
-            if !self.takes {
-                self.trace.step(|| Step::rate(budget));
-                continue;
-            }
-            let account = budget.account(&self.ctx.holder, self.ctx.request.model);
-            match rate.buckets.take(&account) {
-                Taken::One { left } => self.notes.left_of_rate(budget, left, self.ctx.now),
-                Taken::None { wait } if budget.action == UsageAction::HardLimit => {
-                    return Err(Denial::of_rate(budget, wait, self.ctx.now));
-                }
-                Taken::None { .. } => self.notes.beyond(budget),
-            }
-        }
-        for (server, rate) in &named.rates {
-            if !self.takes {
-                self.trace.step(|| Step::server(server, rate.per_minute));
-            } else if let Taken::None { wait } = rate.take() {
-                let now = self.ctx.now;
-                return Err(Denial::of_server(server, rate.per_minute, wait, now));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Tells of budgets that are looked at, and what is left of them.
-struct Watching<'w, T> {
-    notes: &'w mut Notes,
-    trace: &'w mut T,
-}
-
-impl<T: Trace> Watch for Watching<'_, T> {
-    fn budget(&mut self, budget: &Budget, standing: &Standing) {
-        self.notes.budget(budget, standing);
-        self.trace.step(|| Step::budget(budget, standing));
-    }
-
-    fn unpriced(&mut self, budget: &Budget) {
-        self.trace.step(|| Step::unpriced(budget));
-    }
-}
-
-/// Whether a request makes a model work.
-fn works(endpoint: Endpoint) -> bool {
-    match endpoint {
-        Endpoint::Messages
-        | Endpoint::Batches
-        | Endpoint::Complete
-        | Endpoint::Sessions
-        | Endpoint::Dreams => true,
-        Endpoint::CountTokens
-        | Endpoint::BatchResults
-        | Endpoint::Models
-        | Endpoint::Files
-        | Endpoint::Organizations
-        | Endpoint::Other => false,
-    }
-}
-
-/// At list prices; of what names no model nobody can say more than that it costs something.
-fn price(
-    prices: &PriceBook,
-    model: &str,
-    (input, output): (u64, u64),
-    time: Timestamp,
-) -> Option<Picodollars> {
-    if model.is_empty() {
-        return Some(Picodollars::ZERO);
-    }
-    let usage = Usage {
-        tokens: TokenCounts {
-            input,
-            output,
-            ..TokenCounts::default()
-        },
-        ..Usage::default()
-    };
-    let cost = prices.price(&Charge {
-        model,
-        usage: &usage,
-        time,
-        free: None,
-        span: Span::Request,
-    });
-    match cost.basis {
-        Basis::Unpriced(_) => None,
-        Basis::NoUsage | Basis::Priced(_) | Basis::Listed | Basis::Free(_) => Some(cost.amount),
-    }
-}
-
-fn exceeded(budget: &Budget, standing: &Standing) -> Box<Denial> {
-    let reason = match budget.limit.window {
-        Window::Minute | Window::Hour => Reason::RateLimited,
-        Window::Day | Window::Week | Window::Month => Reason::BudgetExhausted,
-    };
-    Denial::of_budget(reason, budget, standing)
 }

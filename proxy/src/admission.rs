@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Buf as _;
-use domain::{Endpoint, KeyKind};
+use domain::{Endpoint, KeyKind, model};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
 use policy_engine::{Admitted, Caller, Denial, Field, Notes, Refused, Request};
@@ -38,7 +38,7 @@ pub(crate) async fn admit(
     let refuse = |exchange: &mut Exchange, undecided: Undecided| match undecided {
         Undecided::Failed(failure) => failure,
         Undecided::Denied(denial) => {
-            let of = has_event.then(|| (key, inspected.model.clone()));
+            let of = has_event.then(|| (key, model::kept(&inspected.model).to_owned()));
             exchange.deny(denial, of)
         }
     };
@@ -152,13 +152,36 @@ pub(crate) enum Undecided {
     Denied(Box<Denial>),
 }
 
+/// Stands for a name that is no text: it is forwarded, and nobody could have allowed or denied it by name.
+const NO_TEXT: &str = "\u{fffd}";
+
 /// The names in a header that is a list, over all its lines.
 pub(crate) fn names<'a>(headers: &'a HeaderMap, name: &HeaderName) -> SmallVec<[&'a str; 8]> {
     let values = headers.get_all(name).iter();
-    let lists = values.filter_map(|value| value.to_str().ok());
-    lists
-        .flat_map(|list| list.split(','))
-        .map(str::trim)
+    let names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    names
+        .map(|name| str::from_utf8(name).map_or(NO_TEXT, str::trim))
         .filter(|name| !name.is_empty())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_no_text_hides_no_other() {
+        let mut headers = HeaderMap::new();
+        let lines: [&[u8]; 3] = [b" a , b,,", b"c,\xff,d\xc3\xa4", b"\xe9"];
+        for line in lines {
+            headers.append(BETAS, HeaderValue::from_bytes(line).unwrap());
+        }
+        let found = names(&headers, &BETAS);
+        assert_eq!(
+            found.as_slice(),
+            ["a", "b", "c", NO_TEXT, "d\u{e4}", NO_TEXT]
+        );
+    }
 }

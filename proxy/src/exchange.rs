@@ -16,7 +16,7 @@ use std::time::Duration;
 use domain::pricing::{Charge, Free, Span};
 use domain::{
     Basis, BatchItem, Cost, CreatedObject, Endpoint, EventStatus, EventType, KeyKind, McpCall,
-    ObjectKind, Outcome, ProjectId, Repeatable, RequestId, Timestamp, UsageEvent,
+    ObjectKind, Outcome, ProjectId, Repeatable, RequestId, Timestamp, UsageEvent, model,
 };
 use ingest::{Opening, Slot, Ticket};
 use policy_engine::{Admitted, Amounts, Denial, Notes, Spend};
@@ -123,7 +123,9 @@ impl Exchange {
         inspected: Inspected,
         admitted: Box<Admitted>,
     ) -> bool {
-        let time = self.worker.clock.now();
+        // The moment that it counts at in budgets, too.
+        let time = admitted.at();
+        let model = kept(inspected.model);
         let slot = self.worker.lane.admit(&Opening {
             request_id: self.id,
             time,
@@ -132,14 +134,14 @@ impl Exchange {
             user_id: key.user_id,
             api_key_id: key.id,
             endpoint: self.endpoint.unwrap_or(Endpoint::Other),
-            model: &inspected.model,
+            model: &model,
             test: key.kind == KeyKind::Test,
         });
         let Some(slot) = slot else { return false };
         self.admission = Some(Admission {
             time,
             key,
-            model: inspected.model,
+            model,
             bills_user_profile: inspected.bills_user_profile,
             slot,
             admitted,
@@ -241,7 +243,7 @@ impl Exchange {
     fn record_finding(&self, showing: &Showing, finding: Finding, slot: Slot) -> Ticket {
         let key = &showing.key;
         let test = key.kind == KeyKind::Test;
-        let model = finding.model.unwrap_or_default();
+        let model = kept(finding.model.unwrap_or_default());
         let free = match () {
             () if test => Some(Free::Test),
             () if finding.is_refused_before_output => Some(Free::Refusal),
@@ -418,7 +420,7 @@ impl Exchange {
             )
         };
         let (model, usage, calls, more_mcp_calls) = ended.reading.map(read).unwrap_or_default();
-        let model = model.unwrap_or(admission.model);
+        let model = kept(model.unwrap_or(admission.model));
         let mcp_calls = self.mcp_calls(admission.key.project_id, calls);
         let cost = self.price(&Charge {
             model: &model,
@@ -521,6 +523,15 @@ impl std::fmt::Debug for Exchange {
             .field("settled", &self.settled)
             .finish_non_exhaustive()
     }
+}
+
+/// A model's name, cut to what a row holds: it may have been as long as a body.
+fn kept(name: String) -> String {
+    let kept = model::kept(&name);
+    if kept.len() == name.len() {
+        return name;
+    }
+    kept.to_owned()
 }
 
 fn milliseconds(duration: Duration) -> u32 {

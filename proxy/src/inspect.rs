@@ -17,10 +17,10 @@ use simdutf8::basic::from_utf8;
 pub(crate) use self::asked::Asked;
 pub(crate) use self::members::{MOST_MEMBERS, Members, unquoted};
 
-/// The top level of a body of `messages` or `count_tokens`.
+/// The top level of a body.
 #[derive(Default, PartialEq, Eq)]
 pub struct Inspected {
-    /// `model`, as the caller wrote it.
+    /// `model`, as the caller wrote it; of agents and dreams it may be an object, with the model as its `id`.
     pub model: String,
     /// `max_tokens`; 0 if there is none, or one that is no whole number.
     pub max_tokens: u64,
@@ -28,6 +28,8 @@ pub struct Inspected {
     pub stream: bool,
     /// Whether `billing_policy` has somebody else billed than the owner of the upstream key.
     pub bills_user_profile: bool,
+    /// Whether `model` is a string.
+    names_a_model: bool,
     body: Bytes,
     members: Members,
 }
@@ -51,11 +53,25 @@ pub enum InspectError {
 /// # Errors
 /// If it isn't a JSON object, has too many members, or no `model`.
 pub fn inspect(body: Bytes) -> Result<Inspected, InspectError> {
+    let found = inspect_any(body)?;
+    if found.names_a_model {
+        Ok(found)
+    } else {
+        Err(InspectError::ModelMissing)
+    }
+}
+
+/// The same of a body that needn't name a model.
+///
+/// # Errors
+/// If it isn't a JSON object, or has too many members.
+pub(crate) fn inspect_any(body: Bytes) -> Result<Inspected, InspectError> {
     let text = from_utf8(&body).map_err(|_| InspectError::NotAnObject)?;
     let members = Members::of(text)?;
     let asked = Asked::of(members.fields(text));
     Ok(Inspected {
-        model: asked.model.ok_or(InspectError::ModelMissing)?.into_owned(),
+        names_a_model: asked.model.is_some(),
+        model: asked.model.unwrap_or(asked.model_id).into_owned(),
         max_tokens: asked.max_tokens,
         stream: asked.stream,
         bills_user_profile: asked.bills_user_profile,

@@ -35,6 +35,7 @@ mod headers;
 mod inspect;
 mod keys;
 mod listener;
+mod looks;
 mod mcp;
 mod meter;
 mod metrics;

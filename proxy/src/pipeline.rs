@@ -23,6 +23,7 @@ use crate::forward::{self, Shape};
 use crate::forward_body::ForwardBody;
 use crate::headers;
 use crate::keys::KeyRecord;
+use crate::looks::Looks;
 use crate::options::Options;
 use crate::read_body::{ReadBody, read_body};
 use crate::request_body::Discard;
@@ -104,11 +105,12 @@ async fn serve(
     };
 
     let hold_up_to = batch_gate::hold_up_to(exchange, &known.key, known.address);
+    let looks = Looks::into(exchange, &head, &known.key, known.address);
     let ReadBody {
         inspected,
         body,
         upload,
-    } = read_body(exchange, &head, known.endpoint, body, hold_up_to).await?;
+    } = read_body(exchange, &head, body, looks, hold_up_to).await?;
     let caller = (&known.key, known.address);
     let body = match admission::admit(exchange, &head, caller, inspected, body).await {
         Ok(body) => body,

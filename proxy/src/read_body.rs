@@ -1,4 +1,4 @@
-//! Taking a request's body: whole and looked into where it names a model, streamed through otherwise.
+//! Taking a request's body: whole and looked into where it names a model or rules want to know, streamed through otherwise.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::Endpoint;
 use http::header::{CONTENT_ENCODING, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -14,7 +14,8 @@ use crate::coding::{self, DecodeError};
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::forward_body::ForwardBody;
-use crate::inspect::{Inspected, inspect};
+use crate::inspect::{Inspected, inspect, inspect_any};
+use crate::looks::Looks;
 use crate::options::Options;
 use crate::request_body::{self, Discard, Limits};
 use crate::upload::{Upload, UploadWatch};
@@ -28,20 +29,26 @@ pub(crate) struct ReadBody {
     pub(crate) upload: Option<UploadWatch>,
 }
 
-/// Takes the body of a request. One that names no model is held whole all the same if it says that it has so many bytes at
-/// the most.
+/// Takes the body of a request. One that isn't looked into is held whole all the same if it says that it has so many bytes at the
+/// most.
 ///
 /// # Errors
 /// If it is too large, too slow, broken, or isn't what the endpoint takes.
 pub(crate) async fn read_body(
     exchange: &mut Exchange,
     head: &Parts,
-    endpoint: Endpoint,
     body: Incoming,
+    looks: Looks,
     hold_up_to: u64,
 ) -> Result<ReadBody, Failure> {
     let worker = Rc::clone(exchange.worker());
-    let max_bytes = body_limit(&worker, endpoint);
+    let endpoint = exchange.endpoint.unwrap_or(Endpoint::Other);
+    let max_bytes = match looks {
+        Looks::Not => body_limit(&worker, endpoint),
+        Looks::ForAModel | Looks::ForRules | Looks::IfReadable => {
+            body_limit(&worker, endpoint).min(Looks::MOST_BYTES)
+        }
+    };
     if body.size_hint().lower() > max_bytes {
         // A caller that asked first (Expect) has not begun to send.
         if !head.headers.contains_key(EXPECT) {
@@ -53,10 +60,8 @@ pub(crate) async fn read_body(
         max_bytes,
         idle: Options::BODY_IDLE_TIMEOUT,
     };
-    let names_a_model = head.method == Method::POST
-        && matches!(endpoint, Endpoint::Messages | Endpoint::CountTokens);
     let is_held = body.size_hint().exact().is_some_and(|it| it <= hold_up_to);
-    if !names_a_model && (!is_held || body.is_end_stream()) {
+    if looks == Looks::Not && (!is_held || body.is_end_stream()) {
         let (upload, watch) = Upload::new(body, limits);
         return Ok(ReadBody {
             inspected: Inspected::default(),
@@ -67,11 +72,7 @@ pub(crate) async fn read_body(
     let before = exchange.elapsed();
     let collected = request_body::collect(body, limits, &worker.bodies).await?;
     exchange.waited(exchange.elapsed().saturating_sub(before));
-    let inspected = if names_a_model {
-        inspect_encoded(&head.headers, &collected.data, max_bytes)?
-    } else {
-        Inspected::default()
-    };
+    let inspected = look_into(looks, &head.headers, &collected.data, max_bytes)?;
     Ok(ReadBody {
         inspected,
         body: collected.into(),
@@ -100,21 +101,35 @@ fn endpoint_limit(endpoint: Endpoint) -> u64 {
     }
 }
 
-/// Looks into a body; a compressed one is decoded into a copy for this. What is found refers to the copy, which nothing
-/// counts: there is one a thread at most, since nothing is waited for until the request is admitted.
-fn inspect_encoded(
+/// Many requests about objects have no body.
+fn look_into(
+    looks: Looks,
     headers: &HeaderMap,
     data: &Bytes,
     max_bytes: u64,
 ) -> Result<Inspected, Failure> {
+    let decoded = || decoded(headers, data, max_bytes);
+    match looks {
+        Looks::ForAModel => Ok(inspect(decoded()?)?),
+        Looks::ForRules if !data.is_empty() => Ok(inspect_any(decoded()?)?),
+        Looks::IfReadable => Ok(decoded()
+            .and_then(|body| Ok(inspect_any(body)?))
+            .unwrap_or_default()),
+        Looks::ForRules | Looks::Not => Ok(Inspected::default()),
+    }
+}
+
+/// A body without its content coding: of a compressed one a copy. What is found in it refers to the copy, which nothing counts:
+/// there is one a thread at most, since nothing is waited for until the request is admitted.
+fn decoded(headers: &HeaderMap, data: &Bytes, max_bytes: u64) -> Result<Bytes, Failure> {
     if !headers.contains_key(CONTENT_ENCODING) {
-        return Ok(inspect(data.clone())?);
+        return Ok(data.clone());
     }
     let encoding = content_encoding(headers)?;
     let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX);
     let decoded = coding::decode_whole(&encoding, data, limit);
     let decoded = decoded.map_err(|error| undecodable(error, max_bytes))?;
-    Ok(inspect(decoded.into())?)
+    Ok(decoded.into())
 }
 
 /// All content codings of a body, over all lines; empty if it has none.

@@ -66,6 +66,21 @@ pub(crate) fn route(method: &Method, uri: &Uri) -> Route {
     }
 }
 
+/// Whether a path leads to agents or their deployments, which say with which model they will work.
+pub(crate) fn is_of_agents(path: &str) -> bool {
+    let mut path = path;
+    while let Some(rest) = path.strip_prefix("/v1").filter(|it| it.starts_with("/v1/")) {
+        path = rest;
+    }
+    let Some(meaning) = meaning(path) else {
+        return false;
+    };
+    let kind = meaning
+        .strip_prefix("/v1/")
+        .and_then(|rest| rest.split('/').next());
+    matches!(kind, Some("agents" | "deployments"))
+}
+
 /// The path as a server may take it that decodes escapes and merges slashes: what a request is metered by
 /// must not depend on its spelling. `None` for dot segments, which lead who knows where.
 fn meaning(path: &str) -> Option<Cow<'_, str>> {
@@ -200,6 +215,21 @@ mod tests {
             assert_eq!((endpoint, forwarded.as_str()), (Endpoint::Messages, path));
         }
         check(&Method::GET, "/v1/files/a%20b%zz", "/v1/files/a%20b%zz");
+    }
+
+    #[test]
+    fn agents_are_told_however_their_path_is_spelled() {
+        for (path, expected) in [
+            ("/v1/agents", true),
+            ("/v1/v1/agents/agent_1", true),
+            ("//v1/%61gents/", true),
+            ("/v1/deployments/d/run", true),
+            ("/v1/skills", false),
+            ("/v1/agentsx", false),
+            ("/v1/files/agents", false),
+        ] {
+            assert_eq!(is_of_agents(path), expected, "{path}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Policies, rates and budgets from outside: who is refused, how it is told, what stands in the table.
 
 mod batches;
+mod bodies;
 
 use http::StatusCode;
 use serde_json::{Value, json};

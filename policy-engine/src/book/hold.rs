@@ -22,6 +22,12 @@ impl Hold {
         Self { book, held, at }
     }
 
+    /// Together with what else is held for the same request in the same book.
+    pub(crate) fn and(mut self, mut other: Self) -> Self {
+        self.held.append(&mut other.held);
+        self
+    }
+
     /// Puts what was used in its place, in one step.
     pub(crate) fn settle<'a>(
         mut self,

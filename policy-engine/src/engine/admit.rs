@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{PriceBook, ProjectId, Timestamp};
+use domain::{Endpoint, PriceBook, ProjectId, Timestamp};
 
 use super::Engine;
 use crate::book::{Amounts, Hold, Used};
@@ -20,7 +20,8 @@ pub struct Admitted {
     hold: Option<Hold>,
     holder: Holder,
     at: Timestamp,
-    body_bytes: u64,
+    /// The size of its body, if its answer tells what a model's answers are like: of others, estimates learn nothing.
+    learn_from: Option<u64>,
     test: bool,
     /// What its caller, and the log, shall be told.
     pub notes: Notes,
@@ -55,6 +56,14 @@ pub struct Spend<'a> {
     pub good: bool,
 }
 
+impl Admitted {
+    /// The moment it counts at.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
 impl Engine {
     /// Decides about a request, and holds what it will probably use.
     ///
@@ -69,12 +78,16 @@ impl Engine {
     ) -> Result<Admitted, Refused> {
         let rules = self.rules_of(caller)?;
         let mut walk = Walk::new(&rules, caller, request, prices, now, Untraced);
-        let hold = walk.decide().map_err(Refused::Denied)?;
+        let decided = walk.decide().map_err(|mut denial| {
+            denial.left = walk.notes.left;
+            denial
+        });
+        let hold = decided.map_err(Refused::Denied)?;
         Ok(Admitted {
             hold,
             holder: walk.ctx.holder,
             at: now,
-            body_bytes: request.body_bytes,
+            learn_from: (request.endpoint == Endpoint::Messages).then_some(request.body_bytes),
             test: caller.test,
             notes: walk.notes,
         })
@@ -108,7 +121,7 @@ impl Engine {
             hold,
             holder,
             at,
-            body_bytes,
+            learn_from,
             test,
             ..
         } = admitted;
@@ -121,7 +134,7 @@ impl Engine {
             model: spend.model,
             at,
             amounts: spend.amounts,
-            learn_from: spend.good.then_some(body_bytes),
+            learn_from: learn_from.filter(|_| spend.good),
         };
         // The rules of now: a budget that came since counts it too.
         match (self.rules_in(holder.org_id, holder.project_id), hold) {

@@ -146,11 +146,8 @@ impl Compiler<'_> {
         if let Some(plan) = &plan {
             bound.add(&Origin::Subscription, plan, &everybody, (self.org.id.0, ""));
         }
-        for (policy, filter) in self.filtered(&own.policies, &self.org.policies) {
-            bound.add_policy(&policy, &filter);
-        }
-        for (policy, filter) in self.filtered(&of_project.policies, &project.policies) {
-            bound.add_policy(&policy, &filter);
+        for policy in own.policies.iter().chain(&of_project.policies) {
+            bound.add_policy(policy);
         }
         bound.add(&Origin::Quota, &quotas, &everybody, (project.id.0, ""));
         let broken = own.broken.clone().or(of_project.broken).or_else(|| {
@@ -175,24 +172,6 @@ impl Compiler<'_> {
             broken,
         }
     }
-
-    /// Policies with the text of whom they are about: a budget that is about others is another budget.
-    fn filtered(
-        &self,
-        policies: &[Arc<Policy>],
-        sources: &[PolicySource],
-    ) -> Vec<(Arc<Policy>, String)> {
-        let filter = |policy: &Arc<Policy>| {
-            let source = sources.iter().find(|source| source.id == policy.id);
-            source
-                .map(|source| source.applies_to.to_string())
-                .unwrap_or_default()
-        };
-        policies
-            .iter()
-            .map(|policy| (Arc::clone(policy), filter(policy)))
-            .collect()
-    }
 }
 
 /// Limits on their way to be budgets and rates.
@@ -203,11 +182,11 @@ struct Bound<'a> {
 }
 
 impl Bound<'_> {
-    fn add_policy(&mut self, policy: &Policy, filter: &str) {
+    fn add_policy(&mut self, policy: &Policy) {
         if let Rule::Usage(rule) = &policy.rule {
             let origin = Origin::Policy(policy.id, Arc::clone(&policy.name));
             let whose: Arc<dyn Whose> = Arc::clone(&policy.applies_to) as Arc<dyn Whose>;
-            self.add(&origin, rule, &whose, (policy.id.0, filter));
+            self.add(&origin, rule, &whose, (policy.id.0, &policy.filter));
         }
     }
 

@@ -3,6 +3,7 @@
 mod golden;
 mod items;
 mod leaving;
+mod limits;
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,6 +6,9 @@ use super::reader::{Item, Reader};
 use super::texts::{Found, Patterns};
 use super::{Action, Context, Faults, Objection, Shown, json};
 
+/// Fields with what a model will read: of messages, completions, events of sessions, and dreams.
+const WITH_TEXTS: [&str; 5] = ["system", "messages", "prompt", "events", "instructions"];
+
 /// What a compliance policy says.
 #[derive(Debug, Clone)]
 pub(crate) struct ComplianceRule {
@@ -103,7 +106,7 @@ impl ComplianceRule {
 
     fn check_patterns(&self, ctx: &Context<'_>) -> Option<Objection> {
         let patterns = self.patterns.as_ref()?;
-        let fields = ["system", "messages"].map(|name| ctx.request.field(name));
+        let fields = WITH_TEXTS.map(|name| ctx.request.field(name));
         let texts = fields.into_iter().flatten();
         Some(Objection::denied(match patterns.find(texts)? {
             Found::Pattern(name) => format!("a text of the request matches the pattern {name}"),

@@ -2,6 +2,7 @@
 
 use domain::{Endpoint, Timestamp};
 
+use super::named::LazyNamed;
 use super::tools::LazyTools;
 use crate::budget::{Holder, People};
 use crate::denial::Reason;
@@ -18,6 +19,8 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     /// The request's tools, parsed once for all that ask for them.
     pub(super) tools: LazyTools<'a>,
+    /// The models it names beside its own, found once as well.
+    pub(super) named: LazyNamed<'a>,
 }
 
 impl<'a> Context<'a> {
@@ -41,6 +44,7 @@ impl<'a> Context<'a> {
             people,
             now,
             tools: LazyTools::default(),
+            named: LazyNamed::default(),
         }
     }
 

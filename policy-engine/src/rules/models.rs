@@ -60,6 +60,12 @@ impl ModelSet {
         self.everything
     }
 
+    /// Whether there is no model it would cover.
+    pub(crate) fn is_nothing(&self) -> bool {
+        let has_names = !self.names.is_empty() || !self.dated.is_empty() || !self.words.is_empty();
+        !self.everything && !has_names && self.globs.is_none()
+    }
+
     pub(crate) fn covers(&self, model: &str) -> bool {
         if self.everything {
             return true;

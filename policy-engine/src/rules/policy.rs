@@ -10,7 +10,6 @@ use super::compliance::ComplianceRule;
 use super::custom::CustomRule;
 use super::usage::UsageRule;
 use super::{Action, Context, Faults, Objection};
-use crate::budget::Whose as _;
 use crate::fault::Fault;
 use crate::source::PolicySource;
 
@@ -27,6 +26,8 @@ pub(crate) struct Policy {
     pub(crate) id: PolicyId,
     pub(crate) name: Arc<str>,
     pub(crate) applies_to: Arc<AppliesTo>,
+    /// The text of whom it is about: a budget that is about others is another budget.
+    pub(crate) filter: Arc<str>,
     pub(crate) rule: Rule,
 }
 
@@ -50,16 +51,18 @@ impl Policy {
                 id: source.id,
                 name: source.name.as_str().into(),
                 applies_to: Arc::new(applies_to),
+                filter: source.applies_to.to_string().into(),
                 rule,
             }),
             _ => Err(faults),
         }
     }
 
-    /// Whether it is about a request.
+    /// Whether it is about a request: its caller, and one of the models it names.
     pub(crate) fn concerns(&self, ctx: &Context<'_>) -> bool {
-        let model = ctx.request.model;
-        self.applies_to.counts(&ctx.holder, ctx.people, model)
+        let applies_to = &self.applies_to;
+        applies_to.concerns(&ctx.holder, ctx.people)
+            && ctx.names_one(|model| applies_to.concerns_model(model))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Searches what a model would read for patterns.
 //!
-//! Every string in `system` and `messages` is searched by itself, escapes resolved, up to a number of bytes in all. Not searched are
+//! Every string in the fields that hold texts is searched by itself, escapes resolved, up to a number of bytes in all. Not searched are
 //! the names of members, and what was encoded: long base64 in the members that the API has it in ([`ENCODED`]), of which the `data`
 //! of a source of type `text` is searched after all, and within the `input` of a tool everything is.
 

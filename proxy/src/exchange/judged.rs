@@ -58,6 +58,10 @@ impl Exchange {
             };
             Refusals::add(&self.worker, first);
         }
+        self.note(Notes {
+            left: denial.left,
+            ..Notes::default()
+        });
         self.denial = Some(denial);
         failure
     }

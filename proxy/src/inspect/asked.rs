@@ -12,7 +12,9 @@ use super::members::unquoted;
 pub(crate) struct Asked<'a> {
     /// `model`, if it is a string.
     pub(crate) model: Option<Cow<'a, str>>,
-    /// `max_tokens`; 0 if there is none, or one that is no whole number.
+    /// `model.id`, of a `model` that is an object; empty if it is none.
+    pub(crate) model_id: Cow<'a, str>,
+    /// `max_tokens`, or `max_tokens_to_sample` of completions; 0 if there is none, or one that is no whole number.
     pub(crate) max_tokens: u64,
     /// Whether `stream` is true.
     pub(crate) stream: bool,
@@ -22,11 +24,13 @@ pub(crate) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     pub(crate) fn of(fields: impl Iterator<Item = Field<'a>>) -> Self {
-        let (mut model, mut max_tokens, mut stream, mut billing_policy) = ("", "", "", "");
+        let (mut model, mut stream, mut billing_policy) = ("", "", "");
+        let (mut max_tokens, mut to_sample) = ("", "");
         for Field { name, json } in fields {
             match name.as_ref() {
                 "model" => model = json,
                 "max_tokens" => max_tokens = json,
+                "max_tokens_to_sample" => to_sample = json,
                 "stream" => stream = json,
                 "billing_policy" => billing_policy = json,
                 _ => {}
@@ -34,11 +38,26 @@ impl<'a> Asked<'a> {
         }
         Self {
             model: unquoted(model),
-            max_tokens: whole_number(max_tokens),
+            model_id: id_of(model),
+            max_tokens: whole_number(max_tokens).max(whole_number(to_sample)),
             stream: stream == "true",
             bills_user_profile: bills_user_profile(billing_policy),
         }
     }
+}
+
+/// An object of a few short strings, as a billing policy is.
+fn id_of(json: &str) -> Cow<'_, str> {
+    #[derive(Default, Deserialize)]
+    struct Model<'a> {
+        #[serde(borrow, default)]
+        id: Cow<'a, str>,
+    }
+    if !json.starts_with('{') {
+        return Cow::Borrowed("");
+    }
+    let model: Model<'_> = serde_json::from_str(json).unwrap_or_default();
+    model.id
 }
 
 /// A whole number in any spelling: `1e3` is one, and `5.0`. One that is too large is as large as can be, one below 0 is 0.

@@ -34,6 +34,37 @@ fn the_top_level_counts_wherever_it_stands() {
 }
 
 #[test]
+fn a_body_that_need_not_name_a_model_may_name_it_otherwise() {
+    for (body, model, max_tokens) in [
+        (
+            r#"{"model":"claude-2","max_tokens_to_sample":300}"#,
+            "claude-2",
+            300,
+        ),
+        (r#"{"max_tokens":5,"max_tokens_to_sample":300}"#, "", 300),
+        (
+            r#"{"model":{"speed":"fast","id":"claude-\u006fpus-5"}}"#,
+            "claude-opus-5",
+            0,
+        ),
+        (r#"{"model":{"speed":"fast"}}"#, "", 0),
+        (r#"{"model":["claude-opus-5"]}"#, "", 0),
+        ("{}", "", 0),
+    ] {
+        let found = inspect_any(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        assert_eq!(
+            (found.model.as_str(), found.max_tokens),
+            (model, max_tokens),
+            "{body}"
+        );
+    }
+    assert_eq!(
+        inspect(r#"{"model":{"id":"a"}}"#),
+        Err(InspectError::ModelMissing)
+    );
+}
+
+#[test]
 fn the_bill_of_a_user_profile_is_somebody_elses() {
     for (policy, expected) in [
         (

@@ -1,35 +1,16 @@
 //! Models that a request names: its own, those it falls back to, and those of its tools.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
-
 use crate::denial::Reason;
-use crate::rules::json::{Bounded, Text};
 use crate::rules::models::ModelSet;
 use crate::rules::pair::Pair;
-use crate::rules::tools::MOST_TOOLS;
 use crate::rules::{Context, Objection, Shown};
-
-/// An entry of `fallbacks`.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Fallback<'a> {
-    Name(#[serde(borrow)] Text<'a>),
-    Object {
-        #[serde(borrow)]
-        model: Option<Text<'a>>,
-    },
-}
 
 /// Looks at all models that a request names.
 pub(crate) fn check(models: &Pair<ModelSet>, ctx: &Context<'_>) -> Option<Objection> {
     if !models.is_set() {
         return None;
     }
-    check_name(models, ctx.request.model)
-        .or_else(|| check_fallbacks(models, ctx))
-        .or_else(|| check_tools(models, ctx))
+    check_name(models, ctx.request.model).or_else(|| check_others(models, ctx))
 }
 
 /// The empty name is none.
@@ -42,46 +23,25 @@ fn check_name(models: &Pair<ModelSet>, model: &str) -> Option<Objection> {
     Some(Objection::new(Reason::ModelNotAllowed, message))
 }
 
-/// `"default"` leaves the choice to the API, and is no model.
-fn check_fallbacks(models: &Pair<ModelSet>, ctx: &Context<'_>) -> Option<Objection> {
-    let json = ctx.request.field("fallbacks")?;
-    if json == "\"default\"" {
-        return None;
-    }
-    let fallbacks: Result<Bounded<Fallback<'_>, MOST_TOOLS>, _> = serde_json::from_str(json);
-    let Ok(Bounded {
-        entries,
-        more: false,
-    }) = fallbacks
-    else {
-        return Some(Objection::denied(
-            "the fallbacks of the request can't be read",
-        ));
+fn check_others(models: &Pair<ModelSet>, ctx: &Context<'_>) -> Option<Objection> {
+    let named = match ctx.named() {
+        Ok(named) => named,
+        Err(objection) => return Some(objection.clone()),
     };
-    let mut names = entries.into_iter().filter_map(Fallback::name);
-    names.find_map(|name| check_name(models, &name))
-}
-
-fn check_tools(models: &Pair<ModelSet>, ctx: &Context<'_>) -> Option<Objection> {
-    if !ctx.tools_may_say("model") {
-        return None;
-    }
-    let tools = match ctx.tools() {
-        Ok(tools) => tools,
-        Err(objection) => return Some(objection),
-    };
-    tools
-        .models
-        .iter()
+    let mut names = named.models.iter();
+    names
         .find_map(|model| check_name(models, model))
+        .or_else(|| (named.leaves_the_choice && !allow_every(models)).then(any_model))
 }
 
-impl<'a> Fallback<'a> {
-    fn name(self) -> Option<Cow<'a, str>> {
-        let name = match self {
-            Self::Name(name) => name,
-            Self::Object { model } => model?,
-        };
-        (name.0 != "default").then_some(name.0)
-    }
+/// Whether there is no model that the API could choose and that isn't allowed.
+fn allow_every(models: &Pair<ModelSet>) -> bool {
+    let allowed = models.allowed.as_ref();
+    let denied = models.denied.as_ref();
+    allowed.is_none_or(ModelSet::is_everything) && denied.is_none_or(ModelSet::is_nothing)
+}
+
+fn any_model() -> Objection {
+    let message = "the fallback default leaves the choice of a model to the API, and not every model is allowed";
+    Objection::new(Reason::ModelNotAllowed, message)
 }

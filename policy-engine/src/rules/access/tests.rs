@@ -30,6 +30,10 @@ fn models_are_held_to_both_lists_wherever_a_request_names_them() {
         "the model claude-opus-4 is not among those allowed",
     ));
     let denied = Some((Reason::ModelNotAllowed, "the model claude-opus-4 is denied"));
+    let choice = Some((
+        Reason::ModelNotAllowed,
+        "the fallback default leaves the choice of a model to the API, and not every model is allowed",
+    ));
     let unreadable = Some((
         Reason::PolicyDenied,
         "the fallbacks of the request can't be read",
@@ -54,10 +58,20 @@ fn models_are_held_to_both_lists_wherever_a_request_names_them() {
         (
             &haiku,
             r#"{"model":"claude-haiku-4-5","fallbacks":[{"max_tokens":1},"default"]}"#,
-            None,
+            choice,
         ),
         (
             &haiku,
+            r#"{"model":"claude-haiku-4-5","fallbacks":"\u0064efault"}"#,
+            choice,
+        ),
+        (
+            &no_opus,
+            r#"{"model":"claude-haiku-4-5","fallbacks":[{"model":"default"}]}"#,
+            choice,
+        ),
+        (
+            &json!({"allowed_models": ["*"], "denied_models": []}),
             r#"{"model":"claude-haiku-4-5","fallbacks":"default"}"#,
             None,
         ),
@@ -200,6 +214,7 @@ fn an_ipv4_address_is_one_however_it_came() {
         rule.check(&Context {
             caller: &caller,
             tools: Default::default(),
+            named: Default::default(),
             ..*ctx
         })
     });

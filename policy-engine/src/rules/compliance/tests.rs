@@ -118,6 +118,8 @@ fn a_pattern_is_told_by_its_name_and_never_by_the_text() {
         (r#"{"tools":[{"description":"AKIA1234"}]}"#, None),
         (r#"{"metadata":{"user_id":"AKIA1234"}}"#, None),
         (r#"{"messages":[{"role":"user","content":"hello"}]}"#, None),
+        (r#"{"prompt":"Human: AKIA1234"}"#, matches),
+        (r#"{"events":[{"content":[{"text":"AKIA1234"}]}]}"#, matches),
         ("", None),
     ] {
         let refusal = refusal(&rules, Endpoint::Messages, body);

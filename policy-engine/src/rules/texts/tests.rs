@@ -108,6 +108,10 @@ fn what_was_encoded_is_passed_over_where_it_is_long_and_nothing_else() {
             true,
         ),
         (
+            format!(r#"{{"source":{{"type":"\u0074ext","data":"{long}"}}}}"#),
+            true,
+        ),
+        (
             format!(r#"{{"type":"tool_use","input":{{"data":"{long}"}}}}"#),
             true,
         ),

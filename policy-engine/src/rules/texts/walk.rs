@@ -146,7 +146,7 @@ impl<'de> Visitor<'de> for Next<'_, '_> {
                 "data" if !self.all => encoded = Some(map.next_value::<&'de RawValue>()?),
                 "type" if !self.all => {
                     let kind = map.next_value::<&'de RawValue>()?;
-                    is_text = kind.get() == "\"text\"";
+                    is_text = json::text(kind.get()).is_some_and(|kind| kind == "text");
                     self.walk.every_text_of(kind)?;
                 }
                 name if !self.all && ENCODED.contains(&name) => {

@@ -36,6 +36,11 @@ fn models() {
                 asked(json!({"fallbacks": [{"model": "claude-sonnet-5"}, "claude-haiku-4-5"]}))
             ),
             (only(), asked(json!({"fallbacks": "default"}))),
+            (none(), asked(json!({"fallbacks": [{"model": "default"}]}))),
+            (
+                json!({"allowed_models": ["*"]}),
+                asked(json!({"fallbacks": "default"}))
+            ),
             (only(), asked(json!({"fallbacks": 5}))),
             (
                 none(),

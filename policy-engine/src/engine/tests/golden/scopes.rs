@@ -89,6 +89,38 @@ fn applies_to() {
     insta::assert_snapshot!(text);
 }
 
+/// A rule, a budget and a rate about a model concern whoever names it, wherever that is.
+#[test]
+fn models_named_beside_the_own_one() {
+    let advisor =
+        json!([{"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-5"}]);
+    let mut text = String::new();
+    for (kind, rules) in [
+        ("access", json!({"max_tokens": 100})),
+        ("custom", json!({"expression": "true"})),
+        ("usage", json!({"max_tokens_per_day": 0})),
+        ("usage", json!({"max_requests_per_minute": 0})),
+    ] {
+        let about_opus =
+            |policy: &mut PolicySource| policy.applies_to = json!({"models": ["opus"]});
+        let engine = World::new().org(kind, rules.clone(), about_opus).engine();
+        writeln!(text, "{rules}").unwrap();
+        let haiku = |mut more: Value| {
+            more["model"] = json!("claude-haiku-4-5");
+            asked(more)
+        };
+        let requests = [
+            haiku(json!({})),
+            haiku(json!({"fallbacks": ["claude-sonnet-5", "claude-opus-5"]})),
+            haiku(json!({"fallbacks": [{"model": "claude-opus-5"}]})),
+            haiku(json!({"fallbacks": "default"})),
+            haiku(json!({ "tools": advisor })),
+        ];
+        text.push_str(&play(&engine, &requests, EXPECTED));
+    }
+    insta::assert_snapshot!(text);
+}
+
 /// A project's policy is about its requests only.
 #[test]
 fn a_projects_policy() {

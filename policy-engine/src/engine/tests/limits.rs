@@ -1,0 +1,175 @@
+//! What rates and budgets take of requests, and what they don't.
+
+use super::*;
+
+fn put(engine: &Engine, policies: Vec<PolicySource>) {
+    engine.replace(&org(policies), &[Arc::new(project(Vec::new()))]);
+}
+
+#[test]
+fn who_is_refused_by_one_rate_takes_nothing_of_the_others() {
+    let engine = engine();
+    let wide = policy(1, "usage", json!({"max_requests_per_minute": 3}));
+    let narrow = json!({"max_requests_per_minute": 1, "per": "key"});
+    put(&engine, vec![wide, policy(2, "usage", narrow)]);
+    let mut other = caller(MEMBER);
+    other.key_id = ApiKeyId(Uuid::from_u128(0xd2));
+    drop(admit(&engine, &caller(OWNER), &json!({})).unwrap());
+    for _ in 0..10 {
+        let denial = admit(&engine, &caller(OWNER), &json!({})).unwrap_err();
+        assert_eq!(denial.policy.unwrap().1.as_ref(), "policy 2");
+        let left = denial.left.requests.unwrap();
+        assert_eq!((left.limit, left.remaining), (1, 0));
+    }
+    let admitted = admit(&engine, &other, &json!({})).unwrap();
+    assert_eq!(admitted.notes.left.requests.unwrap().remaining, 0);
+    other.key_id = ApiKeyId(Uuid::from_u128(0xd3));
+    drop(admit(&engine, &other, &json!({})).unwrap());
+}
+
+#[test]
+fn every_model_that_may_answer_has_a_place_in_budgets_and_a_price() {
+    let engine = engine();
+    let opus = |mut policy: PolicySource| {
+        policy.applies_to = json!({"models": ["opus"]});
+        policy
+    };
+    let of_opus = opus(policy(1, "usage", json!({"max_requests_per_day": 2})));
+    let each = json!({"max_requests_per_day": 3, "per": ["key", "model"]});
+    put(&engine, vec![of_opus, policy(2, "usage", each)]);
+    let falls_back = json!({"model": "claude-haiku-4-5", "fallbacks": ["claude-opus-5", "claude-opus-5-20260101", "claude-opus-4-8"]});
+    let first = admit(&engine, &caller(OWNER), &falls_back).unwrap();
+    let second = admit(&engine, &caller(OWNER), &json!({})).unwrap();
+    let denial = admit(&engine, &caller(OWNER), &falls_back).unwrap_err();
+    assert_eq!(denial.policy.unwrap().1.as_ref(), "policy 1");
+    drop(first);
+    drop(second);
+    for _ in 0..3 {
+        let haiku = admit(&engine, &caller(OWNER), &falls_back).unwrap();
+        let spend = Spend {
+            model: "claude-haiku-4-5",
+            ..used(10, 10)
+        };
+        engine.settle(haiku, &spend);
+    }
+    let denial = admit(&engine, &caller(OWNER), &falls_back).unwrap_err();
+    assert_eq!(denial.policy.unwrap().1.as_ref(), "policy 2");
+    let left = admit(&engine, &caller(OWNER), &json!({})).unwrap();
+    assert_eq!(
+        left.notes.left.requests.unwrap().remaining,
+        1,
+        "opus has used nothing"
+    );
+
+    put(
+        &engine,
+        vec![policy(3, "usage", json!({"max_cost_per_day_usd": 5}))],
+    );
+    let unpriced = json!({"model": "claude-haiku-4-5", "fallbacks": ["nobody-knows-it-1"]});
+    let denial = admit(&engine, &caller(OWNER), &unpriced).unwrap_err();
+    assert_eq!(denial.reason, Reason::ModelUnpriced);
+    assert!(
+        denial.message.contains("nobody-knows-it-1"),
+        "{}",
+        denial.message
+    );
+}
+
+#[test]
+fn counting_tokens_teaches_nothing_about_answers() {
+    let engine = engine();
+    put(
+        &engine,
+        vec![policy(
+            1,
+            "usage",
+            json!({"max_output_tokens_per_day": 1_000}),
+        )],
+    );
+    let prices = &PriceBook::embedded().unwrap();
+    for _ in 0..200 {
+        let counted = with_request(&json!({}), |request| {
+            let request = Request {
+                endpoint: Endpoint::CountTokens,
+                ..*request
+            };
+            engine
+                .admit(&caller(OWNER), &request, prices, now())
+                .unwrap()
+        });
+        engine.settle(
+            counted,
+            &Spend {
+                good: true,
+                ..used(0, 0)
+            },
+        );
+    }
+    let admitted = admit(&engine, &caller(OWNER), &json!({})).unwrap();
+    assert_eq!(admitted.notes.left.output_tokens.unwrap().remaining, 500);
+}
+
+#[test]
+fn a_rate_goes_on_while_its_policy_cannot_be_understood() {
+    let rate = |applies_to: Value| {
+        let mut policy = policy(1, "usage", json!({"max_requests_per_minute": 1}));
+        policy.applies_to = applies_to;
+        policy
+    };
+    let engine = engine();
+    put(&engine, vec![rate(json!({}))]);
+    drop(admit(&engine, &caller(OWNER), &json!({})).unwrap());
+    for _ in 0..2 {
+        put(&engine, vec![rate(json!({"users": "nobody"}))]);
+        let denial = admit(&engine, &caller(OWNER), &json!({})).unwrap_err();
+        assert_eq!(denial.reason, Reason::RateLimited);
+    }
+}
+
+#[test]
+fn a_rate_warns_from_a_share_on() {
+    let engine = engine();
+    let warn = json!({"max_requests_per_minute": 5, "action": "warn"});
+    put(&engine, vec![policy(1, "usage", warn)]);
+    let warnings: Vec<_> = (0..6)
+        .map(|_| {
+            let notes = admit(&engine, &caller(OWNER), &json!({})).unwrap().notes;
+            notes
+                .warnings
+                .into_iter()
+                .map(|note| note.message)
+                .collect::<Vec<_>>()
+                .join("; ")
+        })
+        .collect();
+    let (some, all) = (
+        "80 % of 5 requests per minute are used",
+        "5 requests per minute are used up",
+    );
+    assert_eq!(warnings, ["", "", "", some, some, all]);
+}
+
+/// What an explanation holds nobody else may see: others would be refused for it.
+#[test]
+fn an_explanation_is_in_nobodys_way() {
+    let engine = engine();
+    put(
+        &engine,
+        vec![policy(1, "usage", json!({"max_requests_per_day": 1}))],
+    );
+    let prices = &PriceBook::embedded().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2_000 {
+                with_request(&json!({}), |request| {
+                    engine
+                        .explain(&caller(OWNER), request, prices, now())
+                        .unwrap()
+                });
+            }
+        });
+        for _ in 0..2_000 {
+            drop(admit(&engine, &caller(OWNER), &json!({})).unwrap());
+        }
+    });
+}
