@@ -143,7 +143,9 @@ impl State {
             return 0;
         }
         let of = match budget.per {
-            Per { scope: Scope::Key, .. } => Of::Key(ask.holder.key_id),
+            Per {
+                scope: Scope::Key, ..
+            } => Of::Key(ask.holder.key_id),
             Per { model: true, .. } => Of::Model(ask.model),
             Per { model: false, .. } => Of::All,
         };

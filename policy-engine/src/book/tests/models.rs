@@ -155,6 +155,7 @@ fn a_name_that_is_made_up_is_looked_for_where_it_may_be_only() {
 fn amount(budget: &Budget, tokens: u64) -> u64 {
     match budget.limit.metric {
         Metric::Cost => tokens * PRICE_PER_TOKEN,
-        _ => tokens,
+        Metric::Requests => 1,
+        Metric::Tokens | Metric::InputTokens | Metric::OutputTokens => tokens,
     }
 }

@@ -28,7 +28,7 @@ enum Step {
         seconds: i64,
     },
     /// The clock is set back.
-    StepBack {
+    SetBack {
         seconds: i64,
     },
     Sweep,
@@ -47,7 +47,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (any::<usize>(), 0..600_u64).prop_map(|(which, tokens)| Step::Settle { which, tokens }),
         1 => any::<usize>().prop_map(|which| Step::Drop { which }),
         2 => (0..7_200_i64).prop_map(|seconds| Step::Wait { seconds }),
-        1 => (0..7_200_i64).prop_map(|seconds| Step::StepBack { seconds }),
+        1 => (0..7_200_i64).prop_map(|seconds| Step::SetBack { seconds }),
         1 => (0..6_u8, 0..100_usize).prop_map(|(key, names)| Step::MakeUp { key, names }),
         2 => Just(Step::Sweep),
         2 => (0..=5_usize).prop_map(|budgets| Step::Reload { budgets }),
@@ -211,7 +211,7 @@ proptest! {
                     clock += seconds;
                     now = now.max(clock);
                 }
-                Step::StepBack { seconds } => clock -= seconds,
+                Step::SetBack { seconds } => clock -= seconds,
                 Step::Sweep => book.sweep(at(clock), &ids(&budgets[..count])),
                 Step::Reload { budgets: then } => {
                     if let Some(added) = budgets.get(count..then) {
