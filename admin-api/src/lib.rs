@@ -6,6 +6,7 @@
 
 mod body;
 mod caller;
+mod changes;
 mod check;
 mod database;
 mod document;

@@ -2,7 +2,9 @@
 //!
 //! A page begins behind an object, not behind a number of them: what is made or archived meanwhile neither hides nor repeats anything.
 
+use axum::Json;
 use chrono::{DateTime, Utc};
+use http::StatusCode;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -11,6 +13,8 @@ use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::error::{ApiError, Result};
+use crate::etag::Tagged;
+use crate::server::Shared;
 use crate::transaction::{Param, Transaction};
 
 const DEFAULT_LIMIT: u16 = 20;
@@ -18,12 +22,16 @@ const MAX_LIMIT: u16 = 1_000;
 
 /// What a list is of.
 pub(crate) trait Listed: Sized {
-    /// The table, with an `id`, by its alias `t`.
-    const FROM: &'static str;
+    /// The table, with an `id`; `t` in what follows.
+    const TABLE: &'static str;
+    /// What one of it is called.
+    const NAME: &'static str;
     /// The column that says since when it is there.
     const SINCE: &'static str = "created_at";
     /// What makes it an organization's; `?` stands for that.
     const OF_ORG: &'static str;
+    /// What else makes it to be seen.
+    const THERE: &'static [&'static str] = &[];
     /// What is selected.
     const COLUMNS: &'static str;
 
@@ -64,6 +72,13 @@ impl Filter {
     pub(crate) fn of<T: Listed>(caller: &Caller) -> Self {
         let mut filter = Self::default();
         filter.and_if(T::OF_ORG, caller.org_id);
+        filter
+    }
+
+    /// What a caller may see.
+    pub(crate) fn visible<T: Listed>(caller: &Caller) -> Self {
+        let mut filter = Self::of::<T>(caller);
+        T::THERE.iter().for_each(|there| filter.and_is(there));
         filter
     }
 
@@ -134,7 +149,11 @@ pub(crate) async fn page<T: Listed>(
         // It may have left the list since, by whatever filter. Of others' objects it is not told that there are any.
         let mut cursor = Filter::of::<T>(caller);
         cursor.and("t.id = ?", id);
-        let sql = format!("SELECT t.{since} FROM {} WHERE {}", T::FROM, cursor.sql());
+        let sql = format!(
+            "SELECT t.{since} FROM {} t WHERE {}",
+            T::TABLE,
+            cursor.sql()
+        );
         let row = transaction.maybe(&sql, &cursor.values()).await?;
         let row = row.ok_or_else(|| ApiError::invalid(name, "there is no such object"))?;
         let moment: DateTime<Utc> = row.try_get(0)?;
@@ -144,9 +163,9 @@ pub(crate) async fn page<T: Listed>(
         filter.and(&format!("(t.{since}, t.id) {beyond} (${place}, ?)"), id);
     }
     let sql = format!(
-        "SELECT {} FROM {} WHERE {} ORDER BY t.{since} {order}, t.id {order} LIMIT {}",
+        "SELECT {} FROM {} t WHERE {} ORDER BY t.{since} {order}, t.id {order} LIMIT {}",
         T::COLUMNS,
-        T::FROM,
+        T::TABLE,
         filter.sql(),
         u32::from(limit) + 1
     );
@@ -165,37 +184,63 @@ pub(crate) async fn page<T: Listed>(
     })
 }
 
-/// One of the list.
+/// One that the caller may see.
 pub(crate) async fn find<T: Listed>(
     transaction: &Transaction,
-    filter: Filter,
+    caller: &Caller,
     id: Uuid,
-) -> Result<Option<T>> {
-    one(transaction, filter, id, "").await
+) -> Result<T> {
+    one(transaction, caller, id, "").await
 }
 
 /// The same, kept as it is until the transaction ends.
 pub(crate) async fn lock<T: Listed>(
     transaction: &Transaction,
-    filter: Filter,
+    caller: &Caller,
     id: Uuid,
-) -> Result<Option<T>> {
-    one(transaction, filter, id, "FOR UPDATE OF t").await
+) -> Result<T> {
+    one(transaction, caller, id, "FOR UPDATE OF t").await
 }
 
 async fn one<T: Listed>(
     transaction: &Transaction,
-    mut filter: Filter,
+    caller: &Caller,
     id: Uuid,
     lock: &str,
-) -> Result<Option<T>> {
+) -> Result<T> {
+    let mut filter = Filter::visible::<T>(caller);
     filter.and("t.id = ?", id);
     let sql = format!(
-        "SELECT {} FROM {} WHERE {} {lock}",
+        "SELECT {} FROM {} t WHERE {} {lock}",
         T::COLUMNS,
-        T::FROM,
+        T::TABLE,
         filter.sql()
     );
     let row = transaction.maybe(&sql, &filter.values()).await?;
-    row.as_ref().map(T::read).transpose()
+    let row = row.ok_or_else(|| ApiError::not_found(T::NAME))?;
+    T::read(&row)
+}
+
+/// Answers with a page.
+pub(crate) async fn list<T: Listed>(
+    shared: &Shared,
+    caller: &Caller,
+    filter: Filter,
+    part: Part,
+) -> Result<Json<Page<T>>> {
+    let transaction = Transaction::begin(&shared.pool, caller).await?;
+    let page = page(&transaction, caller, filter, part).await;
+    transaction.end(page).await.map(Json)
+}
+
+/// Answers with one.
+pub(crate) async fn show<T: Listed>(
+    shared: &Shared,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<Tagged<T>> {
+    let transaction = Transaction::begin(&shared.pool, caller).await?;
+    let found = find(&transaction, caller, id).await;
+    let found = transaction.end(found).await?;
+    Ok(Tagged(StatusCode::OK, found))
 }

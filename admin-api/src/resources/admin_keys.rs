@@ -55,7 +55,8 @@ pub(crate) struct AdminKey {
 }
 
 impl Listed for AdminKey {
-    const FROM: &'static str = "admin_keys t";
+    const TABLE: &'static str = "admin_keys";
+    const NAME: &'static str = "admin key";
     const OF_ORG: &'static str = "t.org_id = ?";
     const COLUMNS: &'static str = "t.id, t.org_id, t.user_id, t.role, t.name, t.allowed_ips::text[] AS allowed_ips, \
         t.expires_at, t.status, t.last_used_at, t.revoked_at, t.created_at, t.updated_at";
@@ -90,15 +91,6 @@ impl Versioned for AdminKey {
     }
 }
 
-fn visible(caller: &Caller) -> Filter {
-    Filter::of::<AdminKey>(caller)
-}
-
-async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<AdminKey> {
-    let found = listing::find(transaction, visible(caller), id).await?;
-    found.ok_or_else(|| ApiError::not_found("admin key"))
-}
-
 /// Which keys.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -124,7 +116,7 @@ pub(crate) async fn list(
     if let Some(status) = &query.status {
         check::one_of("status", status, STATUSES)?;
     }
-    let mut filter = visible(&caller);
+    let mut filter = Filter::visible::<AdminKey>(&caller);
     filter.and_if("t.org_id = ?", query.org_id);
     filter.and_if("t.user_id = ?", query.user_id);
     filter.and_if("t.status = ?", query.status);
@@ -133,9 +125,7 @@ pub(crate) async fn list(
         after_id: query.after_id,
         before_id: query.before_id,
     };
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, &caller, filter, part).await;
-    transaction.end(page).await.map(Json)
+    listing::list(&shared, &caller, filter, part).await
 }
 
 /// One admin key.
@@ -146,10 +136,7 @@ pub(crate) async fn show(
     Id(id): Id,
 ) -> Result<Tagged<AdminKey>> {
     caller.may(Act::ReadAdminKeys)?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let found = find(&transaction, &caller, id).await;
-    let found = transaction.end(found).await?;
-    Ok(Tagged(StatusCode::OK, found))
+    listing::show(&shared, &caller, id).await
 }
 
 /// A new key.
@@ -211,7 +198,7 @@ pub(crate) async fn create(
             check_user(&transaction, org_id, user_id, "user_id").await?;
         }
         columns.insert(&transaction, "admin_keys").await?;
-        find(&transaction, &caller, id).await
+        listing::find(&transaction, &caller, id).await
     };
     let made = made.await;
     let made = transaction.end(made).await?;
@@ -233,12 +220,11 @@ pub(crate) async fn revoke(
     caller.may(Act::ChangeAdminKeys)?;
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let revoked = async {
-        let found: Option<AdminKey> = listing::lock(&transaction, visible(&caller), id).await?;
-        if_match.check(&found.ok_or_else(|| ApiError::not_found("admin key"))?)?;
+        if_match.check(&listing::lock::<AdminKey>(&transaction, &caller, id).await?)?;
         let sql = "UPDATE admin_keys SET status = 'revoked', revoked_at = now()
             WHERE id = $1 AND status <> 'revoked' RETURNING id";
         transaction.maybe(sql, &[&id]).await?;
-        find(&transaction, &caller, id).await
+        listing::find(&transaction, &caller, id).await
     };
     let revoked = revoked.await;
     let revoked = transaction.end(revoked).await?;

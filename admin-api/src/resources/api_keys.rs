@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::projects;
+use super::projects::Project;
 use crate::body::{Body, given, some};
 use crate::caller::Caller;
 use crate::check;
@@ -65,9 +65,14 @@ pub(crate) struct ApiKey {
 }
 
 impl Listed for ApiKey {
-    const FROM: &'static str = "api_keys t";
+    const TABLE: &'static str = "api_keys";
+    const NAME: &'static str = "API key";
     const OF_ORG: &'static str =
         "EXISTS (SELECT FROM projects p WHERE p.id = t.project_id AND p.org_id = ?)";
+    const THERE: &'static [&'static str] = &[
+        "EXISTS (SELECT FROM projects p JOIN organizations o ON o.id = p.org_id \
+            WHERE p.id = t.project_id AND p.deleted_at IS NULL AND o.deleted_at IS NULL)",
+    ];
     const COLUMNS: &'static str = "t.id, t.project_id, t.created_by, t.name, t.description, t.key_prefix, t.scopes, \
         t.allowed_ips::text[] AS allowed_ips, t.last_used_at, t.usage_count, t.expires_at, t.status, t.revoked_at, \
         t.revoked_by, t.created_at, t.updated_at, coalesce(t.expires_at <= now(), false) AS is_over";
@@ -107,25 +112,6 @@ impl Versioned for ApiKey {
     }
 }
 
-fn visible(caller: &Caller) -> Filter {
-    let mut filter = Filter::of::<ApiKey>(caller);
-    filter.and_is(
-        "EXISTS (SELECT FROM projects p JOIN organizations o ON o.id = p.org_id \
-            WHERE p.id = t.project_id AND p.deleted_at IS NULL AND o.deleted_at IS NULL)",
-    );
-    filter
-}
-
-async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<ApiKey> {
-    let found = listing::find(transaction, visible(caller), id).await?;
-    found.ok_or_else(|| ApiError::not_found("API key"))
-}
-
-async fn lock(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<ApiKey> {
-    let found = listing::lock(transaction, visible(caller), id).await?;
-    found.ok_or_else(|| ApiError::not_found("API key"))
-}
-
 /// Which keys.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -151,7 +137,7 @@ pub(crate) async fn list(
     if let Some(status) = &query.status {
         check::one_of("status", status, STATUSES)?;
     }
-    let mut filter = visible(&caller);
+    let mut filter = Filter::visible::<ApiKey>(&caller);
     filter.and_if("t.project_id = ?", query.project_id);
     filter.and_if("t.created_by = ?", query.created_by);
     filter.and_if("t.status = ?", query.status);
@@ -160,9 +146,7 @@ pub(crate) async fn list(
         after_id: query.after_id,
         before_id: query.before_id,
     };
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, &caller, filter, part).await;
-    transaction.end(page).await.map(Json)
+    listing::list(&shared, &caller, filter, part).await
 }
 
 /// One API key.
@@ -173,10 +157,7 @@ pub(crate) async fn show(
     Id(id): Id,
 ) -> Result<Tagged<ApiKey>> {
     caller.may(Act::ReadApiKeys)?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let found = find(&transaction, &caller, id).await;
-    let found = transaction.end(found).await?;
-    Ok(Tagged(StatusCode::OK, found))
+    listing::show(&shared, &caller, id).await
 }
 
 /// A new key.
@@ -230,10 +211,10 @@ pub(crate) async fn create(
     columns.set_if("expires_at", new.expires_at);
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let made = async {
-        projects::lock(&transaction, &caller, new.project_id).await?;
+        listing::lock::<Project>(&transaction, &caller, new.project_id).await?;
         check_creator(&transaction, &caller, created_by).await?;
         columns.insert(&transaction, "api_keys").await?;
-        find(&transaction, &caller, id).await
+        listing::find(&transaction, &caller, id).await
     };
     let made = made.await;
     let made = transaction.end(made).await?;
@@ -291,11 +272,11 @@ pub(crate) async fn update(
     columns.set_if("expires_at", changes.expires_at);
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let changed = async {
-        let found = lock(&transaction, &caller, id).await?;
+        let found = listing::lock::<ApiKey>(&transaction, &caller, id).await?;
         if_match.check(&found)?;
         require_active(&found)?;
         columns.update(&transaction, "api_keys", id).await?;
-        find(&transaction, &caller, id).await
+        listing::find(&transaction, &caller, id).await
     };
     let changed = changed.await;
     let changed = transaction.end(changed).await?;
@@ -313,11 +294,11 @@ pub(crate) async fn revoke(
     caller.may(Act::ChangeApiKeys)?;
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let revoked = async {
-        if_match.check(&lock(&transaction, &caller, id).await?)?;
+        if_match.check(&listing::lock::<ApiKey>(&transaction, &caller, id).await?)?;
         let sql = "UPDATE api_keys SET status = 'revoked', revoked_at = now(), revoked_by = $2
             WHERE id = $1 AND status <> 'revoked' RETURNING id";
         transaction.maybe(sql, &[&id, &caller.user_id]).await?;
-        find(&transaction, &caller, id).await
+        listing::find(&transaction, &caller, id).await
     };
     let revoked = revoked.await;
     let revoked = transaction.end(revoked).await?;
@@ -355,7 +336,7 @@ pub(crate) async fn rotate(
     let (new_id, grace) = (Uuid::now_v7(), f64::from(grace));
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let made = async {
-        let old = lock(&transaction, &caller, id).await?;
+        let old = listing::lock::<ApiKey>(&transaction, &caller, id).await?;
         if_match.check(&old)?;
         require_active(&old)?;
         if !caller.may_act_for(old.created_by) {
@@ -392,7 +373,7 @@ pub(crate) async fn rotate(
         transaction
             .one(sql, &[&id, &grace, &caller.user_id])
             .await?;
-        let made = find(&transaction, &caller, new_id).await?;
+        let made = listing::find(&transaction, &caller, new_id).await?;
         Ok(ApiKey {
             key: Some(key.text),
             ..made

@@ -46,7 +46,8 @@ pub(crate) struct AuditLog {
 }
 
 impl Listed for AuditLog {
-    const FROM: &'static str = "audit_logs t";
+    const TABLE: &'static str = "audit_logs";
+    const NAME: &'static str = "audit log";
     const OF_ORG: &'static str = "t.org_id = ?";
     const SINCE: &'static str = "time";
     const COLUMNS: &'static str = "t.id, t.time, t.actor_type, t.actor_id, host(t.actor_ip) AS actor_ip, \
@@ -108,7 +109,7 @@ pub(crate) async fn list(
     Params(query): Params<Query>,
 ) -> Result<Json<Page<AuditLog>>> {
     caller.may(Act::ReadAuditLogs)?;
-    let mut filter = Filter::of::<AuditLog>(&caller);
+    let mut filter = Filter::visible::<AuditLog>(&caller);
     filter.and_if("t.org_id = ?", query.org_id);
     filter.and_if("t.project_id = ?", query.project_id);
     filter.and_if("t.actor_id = ?", query.actor_id);

@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::Deleted;
 use crate::body::{Body, given, some};
 use crate::caller::Caller;
-use crate::check;
 use crate::error::{ApiError, Result};
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
@@ -23,6 +22,7 @@ use crate::rules;
 use crate::server::Shared;
 use crate::sql::Columns;
 use crate::transaction::Transaction;
+use crate::{changes, check};
 
 const STATUSES: &[&str] = &["active", "suspended", "pending"];
 
@@ -47,8 +47,10 @@ pub(crate) struct Organization {
 }
 
 impl Listed for Organization {
-    const FROM: &'static str = "organizations t";
+    const TABLE: &'static str = "organizations";
+    const NAME: &'static str = "organization";
     const OF_ORG: &'static str = "t.id = ?";
+    const THERE: &'static [&'static str] = &["t.deleted_at IS NULL"];
     const COLUMNS: &'static str = "t.id, t.name, t.slug, t.billing_email, t.support_email, t.settings, \
         t.allowed_email_domains, t.status, t.created_at, t.updated_at";
 
@@ -77,18 +79,6 @@ impl Versioned for Organization {
     fn updated_at(&self) -> DateTime<Utc> {
         self.updated_at
     }
-}
-
-/// Those that the caller may see.
-fn visible(caller: &Caller) -> Filter {
-    let mut filter = Filter::of::<Organization>(caller);
-    filter.and_is("t.deleted_at IS NULL");
-    filter
-}
-
-async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<Organization> {
-    let found = listing::find(transaction, visible(caller), id).await?;
-    found.ok_or_else(|| ApiError::not_found("organization"))
 }
 
 /// An organization that something is made in: not while it is being deleted.
@@ -124,7 +114,7 @@ pub(crate) async fn list(
     if let Some(status) = &query.status {
         check::one_of("status", status, STATUSES)?;
     }
-    let mut filter = visible(&caller);
+    let mut filter = Filter::visible::<Organization>(&caller);
     filter.and_if("t.status = ?", query.status);
     filter.and_if("t.slug = ?", query.slug);
     let part = Part {
@@ -132,9 +122,7 @@ pub(crate) async fn list(
         after_id: query.after_id,
         before_id: query.before_id,
     };
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, &caller, filter, part).await;
-    transaction.end(page).await.map(Json)
+    listing::list(&shared, &caller, filter, part).await
 }
 
 /// One organization.
@@ -145,10 +133,7 @@ pub(crate) async fn show(
     Id(id): Id,
 ) -> Result<Tagged<Organization>> {
     caller.may(Act::ReadOrganizations)?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let found = find(&transaction, &caller, id).await;
-    let found = transaction.end(found).await?;
-    Ok(Tagged(StatusCode::OK, found))
+    listing::show(&shared, &caller, id).await
 }
 
 /// A new organization.
@@ -196,7 +181,7 @@ pub(crate) async fn create(
                 "UPDATE organizations SET settings = settings || $2 WHERE id = $1 RETURNING id";
             transaction.one(sql, &[&id, &settings]).await?;
         }
-        find(&transaction, &caller, id).await
+        listing::find(&transaction, &caller, id).await
     };
     let made = made.await;
     let made = transaction.end(made).await?;
@@ -261,16 +246,7 @@ pub(crate) async fn update(
         check::one_of("status", &status, STATUSES)?;
         columns.set("status", status);
     }
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let changed = async {
-        let found: Option<Organization> = listing::lock(&transaction, visible(&caller), id).await?;
-        if_match.check(&found.ok_or_else(|| ApiError::not_found("organization"))?)?;
-        columns.update(&transaction, "organizations", id).await?;
-        find(&transaction, &caller, id).await
-    };
-    let changed = changed.await;
-    let changed = transaction.end(changed).await?;
-    Ok(Tagged(StatusCode::OK, changed))
+    changes::change(&shared, &caller, id, &if_match, &columns).await
 }
 
 /// Deletes an organization: its keys stop working, its usage stays on record.
@@ -282,15 +258,7 @@ pub(crate) async fn delete(
     if_match: IfMatch,
 ) -> Result<Json<Deleted>> {
     caller.may(Act::MakeOrganizations)?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let deleted = async {
-        let found: Option<Organization> = listing::lock(&transaction, visible(&caller), id).await?;
-        if_match.check(&found.ok_or_else(|| ApiError::not_found("organization"))?)?;
-        let sql = "UPDATE organizations SET deleted_at = now() WHERE id = $1 RETURNING id";
-        transaction.one(sql, &[&id]).await
-    };
-    let deleted = deleted.await.map(drop);
-    transaction.end(deleted).await?;
+    changes::delete::<Organization>(&shared, &caller, id, &if_match).await?;
     Ok(Json(Deleted {
         id,
         r#type: "organization_deleted",

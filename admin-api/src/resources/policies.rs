@@ -10,12 +10,12 @@ use tokio_postgres::Row;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::Deleted;
 use super::api_keys::check_creator;
-use super::{Deleted, projects};
+use super::projects::Project;
 use crate::body::{Body, given, some};
 use crate::caller::Caller;
-use crate::check;
-use crate::error::{ApiError, Result};
+use crate::error::Result;
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
 use crate::params::{Id, Params};
@@ -24,6 +24,7 @@ use crate::rules::{self, PolicyWords};
 use crate::server::Shared;
 use crate::sql::Columns;
 use crate::transaction::Transaction;
+use crate::{changes, check};
 
 const TYPES: &[&str] = &["usage", "access", "compliance", "custom"];
 const STATUSES: &[&str] = &["active", "disabled", "draft"];
@@ -55,9 +56,16 @@ pub(crate) struct Policy {
 }
 
 impl Listed for Policy {
-    const FROM: &'static str = "policies t";
+    const TABLE: &'static str = "policies";
+    const NAME: &'static str = "policy";
     const OF_ORG: &'static str = "(t.org_id IS NULL OR t.org_id = ?) AND (t.project_id IS NULL \
         OR EXISTS (SELECT FROM projects p WHERE p.id = t.project_id AND p.org_id = ?))";
+    const THERE: &'static [&'static str] = &[
+        "t.deleted_at IS NULL",
+        "(t.org_id IS NULL OR EXISTS (SELECT FROM organizations o WHERE o.id = t.org_id AND o.deleted_at IS NULL))",
+        "(t.project_id IS NULL OR EXISTS (SELECT FROM projects p JOIN organizations o ON o.id = p.org_id \
+            WHERE p.id = t.project_id AND p.deleted_at IS NULL AND o.deleted_at IS NULL))",
+    ];
     const COLUMNS: &'static str = "t.id, t.type, t.org_id, t.project_id, t.created_by, t.name, t.description, t.rules, \
         t.applies_to, t.priority, t.status, t.created_at, t.updated_at";
 
@@ -91,30 +99,6 @@ impl Versioned for Policy {
     }
 }
 
-/// Of two owners neither may be a stranger.
-fn visible(caller: &Caller) -> Filter {
-    let mut filter = Filter::of::<Policy>(caller);
-    filter.and_is("t.deleted_at IS NULL");
-    filter.and_is(
-        "(t.org_id IS NULL OR EXISTS (SELECT FROM organizations o WHERE o.id = t.org_id AND o.deleted_at IS NULL))",
-    );
-    filter.and_is(
-        "(t.project_id IS NULL OR EXISTS (SELECT FROM projects p JOIN organizations o ON o.id = p.org_id \
-            WHERE p.id = t.project_id AND p.deleted_at IS NULL AND o.deleted_at IS NULL))",
-    );
-    filter
-}
-
-async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<Policy> {
-    let found = listing::find(transaction, visible(caller), id).await?;
-    found.ok_or_else(|| ApiError::not_found("policy"))
-}
-
-async fn lock(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<Policy> {
-    let found = listing::lock(transaction, visible(caller), id).await?;
-    found.ok_or_else(|| ApiError::not_found("policy"))
-}
-
 /// Which policies.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -144,7 +128,7 @@ pub(crate) async fn list(
     if let Some(kind) = &query.policy_type {
         check::one_of("policy_type", kind, TYPES)?;
     }
-    let mut filter = visible(&caller);
+    let mut filter = Filter::visible::<Policy>(&caller);
     filter.and_if("t.org_id = ?", query.org_id);
     filter.and_if("t.project_id = ?", query.project_id);
     filter.and_if("t.type = ?", query.policy_type);
@@ -154,9 +138,7 @@ pub(crate) async fn list(
         after_id: query.after_id,
         before_id: query.before_id,
     };
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, &caller, filter, part).await;
-    transaction.end(page).await.map(Json)
+    listing::list(&shared, &caller, filter, part).await
 }
 
 /// One policy.
@@ -167,10 +149,7 @@ pub(crate) async fn show(
     Id(id): Id,
 ) -> Result<Tagged<Policy>> {
     caller.may(Act::ReadPolicies)?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let found = find(&transaction, &caller, id).await;
-    let found = transaction.end(found).await?;
-    Ok(Tagged(StatusCode::OK, found))
+    listing::show(&shared, &caller, id).await
 }
 
 /// A new policy.
@@ -242,7 +221,7 @@ pub(crate) async fn create(
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let made = async {
         if let Some(project_id) = new.project_id {
-            let project = projects::lock(&transaction, &caller, project_id).await?;
+            let project = listing::lock::<Project>(&transaction, &caller, project_id).await?;
             project.must_be_of(org_id)?;
         }
         if let Some(org_id) = org_id {
@@ -250,7 +229,7 @@ pub(crate) async fn create(
         }
         check_creator(&transaction, &caller, created_by).await?;
         columns.insert(&transaction, "policies").await?;
-        find(&transaction, &caller, id).await
+        listing::find(&transaction, &caller, id).await
     };
     let made = made.await;
     let made = transaction.end(made).await?;
@@ -301,7 +280,7 @@ pub(crate) async fn update(
     )?;
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let changed = async {
-        let found = lock(&transaction, &caller, id).await?;
+        let found = listing::lock::<Policy>(&transaction, &caller, id).await?;
         if_match.check(&found)?;
         let words = PolicyWords {
             kind: found.policy_type,
@@ -322,7 +301,7 @@ pub(crate) async fn update(
         columns.set_if("priority", changes.priority);
         columns.set_if("status", changes.status);
         columns.update(&transaction, "policies", id).await?;
-        find(&transaction, &caller, id).await
+        listing::find(&transaction, &caller, id).await
     };
     let changed = changed.await;
     let changed = transaction.end(changed).await?;
@@ -338,14 +317,7 @@ pub(crate) async fn delete(
     if_match: IfMatch,
 ) -> Result<Json<Deleted>> {
     caller.may(Act::ChangePolicies)?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let deleted = async {
-        if_match.check(&lock(&transaction, &caller, id).await?)?;
-        let sql = "UPDATE policies SET deleted_at = now() WHERE id = $1 RETURNING id";
-        transaction.one(sql, &[&id]).await
-    };
-    let deleted = deleted.await.map(drop);
-    transaction.end(deleted).await?;
+    changes::delete::<Policy>(&shared, &caller, id, &if_match).await?;
     Ok(Json(Deleted {
         id,
         r#type: "policy_deleted",

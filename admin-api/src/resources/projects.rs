@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::Deleted;
 use crate::body::{Body, given, some};
 use crate::caller::Caller;
-use crate::check;
 use crate::error::{ApiError, Result};
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
@@ -23,6 +22,7 @@ use crate::rules;
 use crate::server::Shared;
 use crate::sql::Columns;
 use crate::transaction::Transaction;
+use crate::{changes, check};
 
 const STATUSES: &[&str] = &["active", "paused", "archived"];
 
@@ -48,8 +48,13 @@ pub(crate) struct Project {
 }
 
 impl Listed for Project {
-    const FROM: &'static str = "projects t";
+    const TABLE: &'static str = "projects";
+    const NAME: &'static str = "project";
     const OF_ORG: &'static str = "t.org_id = ?";
+    const THERE: &'static [&'static str] = &[
+        "t.deleted_at IS NULL",
+        "EXISTS (SELECT FROM organizations o WHERE o.id = t.org_id AND o.deleted_at IS NULL)",
+    ];
     const COLUMNS: &'static str = "t.id, t.org_id, t.name, t.slug, t.description, t.settings, t.quotas, t.status, \
         t.created_at, t.updated_at";
 
@@ -93,26 +98,6 @@ impl Versioned for Project {
     }
 }
 
-fn visible(caller: &Caller) -> Filter {
-    let mut filter = Filter::of::<Project>(caller);
-    filter.and_is("t.deleted_at IS NULL");
-    filter.and_is(
-        "EXISTS (SELECT FROM organizations o WHERE o.id = t.org_id AND o.deleted_at IS NULL)",
-    );
-    filter
-}
-
-async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<Project> {
-    let found = listing::find(transaction, visible(caller), id).await?;
-    found.ok_or_else(|| ApiError::not_found("project"))
-}
-
-/// A project that is to be changed, or that something is made in.
-pub(super) async fn lock(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<Project> {
-    let found = listing::lock(transaction, visible(caller), id).await?;
-    found.ok_or_else(|| ApiError::not_found("project"))
-}
-
 /// Which projects.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -138,7 +123,7 @@ pub(crate) async fn list(
     if let Some(status) = &query.status {
         check::one_of("status", status, STATUSES)?;
     }
-    let mut filter = visible(&caller);
+    let mut filter = Filter::visible::<Project>(&caller);
     filter.and_if("t.org_id = ?", query.org_id);
     filter.and_if("t.status = ?", query.status);
     filter.and_if("t.slug = ?", query.slug);
@@ -147,9 +132,7 @@ pub(crate) async fn list(
         after_id: query.after_id,
         before_id: query.before_id,
     };
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, &caller, filter, part).await;
-    transaction.end(page).await.map(Json)
+    listing::list(&shared, &caller, filter, part).await
 }
 
 /// One project.
@@ -160,10 +143,7 @@ pub(crate) async fn show(
     Id(id): Id,
 ) -> Result<Tagged<Project>> {
     caller.may(Act::ReadProjects)?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let found = find(&transaction, &caller, id).await;
-    let found = transaction.end(found).await?;
-    Ok(Tagged(StatusCode::OK, found))
+    listing::show(&shared, &caller, id).await
 }
 
 /// A new project.
@@ -215,7 +195,7 @@ pub(crate) async fn create(
         columns.insert(&transaction, "projects").await?;
         let sql = "UPDATE projects SET settings = settings || $2, quotas = quotas || $3 WHERE id = $1 RETURNING id";
         transaction.one(sql, &[&id, &settings, &quotas]).await?;
-        find(&transaction, &caller, id).await
+        listing::find(&transaction, &caller, id).await
     };
     let made = made.await;
     let made = transaction.end(made).await?;
@@ -274,7 +254,7 @@ pub(crate) async fn update(
     columns.set_if("description", changes.description);
     columns.set_if("settings", changes.settings);
     columns.set_if("quotas", changes.quotas);
-    change(&shared, &caller, id, &if_match, &columns).await
+    changes::change(&shared, &caller, id, &if_match, &columns).await
 }
 
 /// Archives a project: its keys stop working, and it stays to be seen.
@@ -288,7 +268,7 @@ pub(crate) async fn archive(
     caller.may(Act::ChangeProjects)?;
     let mut columns = Columns::default();
     columns.set("status", "archived");
-    change(&shared, &caller, id, &if_match, &columns).await
+    changes::change(&shared, &caller, id, &if_match, &columns).await
 }
 
 /// Deletes a project: its keys stop working, its usage stays on record.
@@ -300,34 +280,9 @@ pub(crate) async fn delete(
     if_match: IfMatch,
 ) -> Result<Json<Deleted>> {
     caller.may(Act::ChangeProjects)?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let deleted = async {
-        if_match.check(&lock(&transaction, &caller, id).await?)?;
-        let sql = "UPDATE projects SET deleted_at = now() WHERE id = $1 RETURNING id";
-        transaction.one(sql, &[&id]).await
-    };
-    let deleted = deleted.await.map(drop);
-    transaction.end(deleted).await?;
+    changes::delete::<Project>(&shared, &caller, id, &if_match).await?;
     Ok(Json(Deleted {
         id,
         r#type: "project_deleted",
     }))
-}
-
-async fn change(
-    shared: &Shared,
-    caller: &Caller,
-    id: Uuid,
-    if_match: &IfMatch,
-    columns: &Columns,
-) -> Result<Tagged<Project>> {
-    let transaction = Transaction::begin(&shared.pool, caller).await?;
-    let changed = async {
-        if_match.check(&lock(&transaction, caller, id).await?)?;
-        columns.update(&transaction, "projects", id).await?;
-        find(&transaction, caller, id).await
-    };
-    let changed = changed.await;
-    let changed = transaction.end(changed).await?;
-    Ok(Tagged(StatusCode::OK, changed))
 }

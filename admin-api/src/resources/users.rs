@@ -11,8 +11,7 @@ use uuid::Uuid;
 
 use crate::body::{Body, some};
 use crate::caller::Caller;
-use crate::check;
-use crate::error::{ApiError, Result};
+use crate::error::Result;
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
 use crate::params::{Id, Params};
@@ -20,6 +19,7 @@ use crate::role::Act;
 use crate::server::Shared;
 use crate::sql::Columns;
 use crate::transaction::Transaction;
+use crate::{changes, check};
 
 const STATUSES: &[&str] = &["active", "suspended", "pending_verification"];
 
@@ -42,9 +42,11 @@ pub(crate) struct User {
 }
 
 impl Listed for User {
-    const FROM: &'static str = "users t";
+    const TABLE: &'static str = "users";
+    const NAME: &'static str = "user";
     const OF_ORG: &'static str =
         "EXISTS (SELECT FROM org_members m WHERE m.user_id = t.id AND m.org_id = ?)";
+    const THERE: &'static [&'static str] = &["t.deleted_at IS NULL"];
     const COLUMNS: &'static str = "t.id, t.email, t.name, t.timezone, t.locale, t.mfa_enabled, t.status, t.last_login_at, \
         t.created_at, t.updated_at";
 
@@ -75,18 +77,6 @@ impl Versioned for User {
     }
 }
 
-/// A tenant sees its members.
-fn visible(caller: &Caller) -> Filter {
-    let mut filter = Filter::of::<User>(caller);
-    filter.and_is("t.deleted_at IS NULL");
-    filter
-}
-
-async fn find(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<User> {
-    let found = listing::find(transaction, visible(caller), id).await?;
-    found.ok_or_else(|| ApiError::not_found("user"))
-}
-
 /// Which users.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -111,7 +101,7 @@ pub(crate) async fn list(
     if let Some(status) = &query.status {
         check::one_of("status", status, STATUSES)?;
     }
-    let mut filter = visible(&caller);
+    let mut filter = Filter::visible::<User>(&caller);
     filter.and_if("t.email = ?", query.email.map(|email| email.to_lowercase()));
     filter.and_if("t.status = ?", query.status);
     let part = Part {
@@ -119,9 +109,7 @@ pub(crate) async fn list(
         after_id: query.after_id,
         before_id: query.before_id,
     };
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, &caller, filter, part).await;
-    transaction.end(page).await.map(Json)
+    listing::list(&shared, &caller, filter, part).await
 }
 
 /// One user.
@@ -132,10 +120,7 @@ pub(crate) async fn show(
     Id(id): Id,
 ) -> Result<Tagged<User>> {
     caller.may(Act::ReadUsers)?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let found = find(&transaction, &caller, id).await;
-    let found = transaction.end(found).await?;
-    Ok(Tagged(StatusCode::OK, found))
+    listing::show(&shared, &caller, id).await
 }
 
 /// A new user.
@@ -165,7 +150,7 @@ pub(crate) async fn create(
     let transaction = Transaction::begin(&shared.pool, &caller).await?;
     let made = async {
         columns.insert(&transaction, "users").await?;
-        find(&transaction, &caller, id).await
+        listing::find(&transaction, &caller, id).await
     };
     let made = made.await;
     let made = transaction.end(made).await?;
@@ -202,14 +187,5 @@ pub(crate) async fn update(
         check::one_of("status", &status, STATUSES)?;
         columns.set("status", status);
     }
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let changed = async {
-        let found: Option<User> = listing::lock(&transaction, visible(&caller), id).await?;
-        if_match.check(&found.ok_or_else(|| ApiError::not_found("user"))?)?;
-        columns.update(&transaction, "users", id).await?;
-        find(&transaction, &caller, id).await
-    };
-    let changed = changed.await;
-    let changed = transaction.end(changed).await?;
-    Ok(Tagged(StatusCode::OK, changed))
+    changes::change(&shared, &caller, id, &if_match, &columns).await
 }
