@@ -11,6 +11,16 @@ use crate::server::Shared;
 use crate::sql::Columns;
 use crate::transaction::Transaction;
 
+/// Makes one, and answers with what was made.
+pub(crate) async fn create<T: Versioned>(
+    shared: &Shared,
+    caller: &Caller,
+    make: impl AsyncFnOnce(&Transaction) -> Result<T>,
+) -> Result<Tagged<T>> {
+    let made = Transaction::within(&shared.pool, caller, make).await?;
+    Ok(Tagged(StatusCode::CREATED, made))
+}
+
 /// Changes one, if it is the one that is meant, and answers with what it is then.
 pub(crate) async fn change<T: Listed + Versioned>(
     shared: &Shared,
@@ -19,15 +29,27 @@ pub(crate) async fn change<T: Listed + Versioned>(
     if_match: &IfMatch,
     columns: &Columns,
 ) -> Result<Tagged<T>> {
-    let transaction = Transaction::begin(&shared.pool, caller).await?;
-    let changed = async {
-        if_match.check(&listing::lock::<T>(&transaction, caller, id).await?)?;
-        columns.update(&transaction, T::TABLE, id).await?;
-        listing::find(&transaction, caller, id).await
-    };
-    let changed = changed.await;
-    let changed = transaction.end(changed).await?;
-    Ok(Tagged(StatusCode::OK, changed))
+    change_by(shared, caller, id, if_match, async |transaction, _| {
+        columns.update(transaction, T::TABLE, id).await
+    })
+    .await
+}
+
+/// The same, by what depends on how it is now.
+pub(crate) async fn change_by<T: Listed + Versioned>(
+    shared: &Shared,
+    caller: &Caller,
+    id: Uuid,
+    if_match: &IfMatch,
+    work: impl AsyncFnOnce(&Transaction, T) -> Result<()>,
+) -> Result<Tagged<T>> {
+    let changed = Transaction::within(&shared.pool, caller, async |transaction| {
+        let found = listing::lock::<T>(transaction, caller, id).await?;
+        if_match.check(&found)?;
+        work(transaction, found).await?;
+        listing::find(transaction, caller, id).await
+    });
+    Ok(Tagged(StatusCode::OK, changed.await?))
 }
 
 /// Takes one out of sight, if it is the one that is meant.
@@ -37,15 +59,13 @@ pub(crate) async fn delete<T: Listed + Versioned>(
     id: Uuid,
     if_match: &IfMatch,
 ) -> Result<()> {
-    let transaction = Transaction::begin(&shared.pool, caller).await?;
-    let deleted = async {
-        if_match.check(&listing::lock::<T>(&transaction, caller, id).await?)?;
+    Transaction::within(&shared.pool, caller, async |transaction| {
+        if_match.check(&listing::lock::<T>(transaction, caller, id).await?)?;
         let sql = format!(
             "UPDATE {} SET deleted_at = now() WHERE id = $1 RETURNING id",
             T::TABLE
         );
-        transaction.one(&sql, &[&id]).await
-    };
-    let deleted = deleted.await.map(drop);
-    transaction.end(deleted).await
+        transaction.one(&sql, &[&id]).await.map(drop)
+    })
+    .await
 }

@@ -5,10 +5,10 @@
 use axum::Json;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::caller::Caller;
@@ -53,8 +53,10 @@ pub(crate) struct Page<T> {
 }
 
 /// Which part of a list.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Part {
+    /// 1 to 1,000; 20 if not given.
     pub(crate) limit: Option<u16>,
     pub(crate) after_id: Option<Uuid>,
     pub(crate) before_id: Option<Uuid>,
@@ -228,9 +230,10 @@ pub(crate) async fn list<T: Listed>(
     filter: Filter,
     part: Part,
 ) -> Result<Json<Page<T>>> {
-    let transaction = Transaction::begin(&shared.pool, caller).await?;
-    let page = page(&transaction, caller, filter, part).await;
-    transaction.end(page).await.map(Json)
+    let page = Transaction::within(&shared.pool, caller, async |transaction| {
+        page(transaction, caller, filter, part).await
+    });
+    page.await.map(Json)
 }
 
 /// Answers with one.
@@ -239,8 +242,8 @@ pub(crate) async fn show<T: Listed>(
     caller: &Caller,
     id: Uuid,
 ) -> Result<Tagged<T>> {
-    let transaction = Transaction::begin(&shared.pool, caller).await?;
-    let found = find(&transaction, caller, id).await;
-    let found = transaction.end(found).await?;
-    Ok(Tagged(StatusCode::OK, found))
+    let found = Transaction::within(&shared.pool, caller, async |transaction| {
+        find(transaction, caller, id).await
+    });
+    Ok(Tagged(StatusCode::OK, found.await?))
 }

@@ -1,30 +1,46 @@
 //! What stands in paths and queries.
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::error::{ApiError, Result};
+use crate::listing::Part;
 
-/// A query that was understood.
+/// The query of a list: which part of it, and what else is asked for.
 #[derive(Debug)]
-pub(crate) struct Params<T>(pub(crate) T);
+pub(crate) struct Paged<T>(pub(crate) Part, pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+/// Which of a list's parameters are about the part.
+const OF_PART: &[&str] = &["limit", "after_id", "before_id"];
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Paged<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
-            return Err(ApiError::invalid(
-                "",
-                "the query has a character that no value has: %00",
-            ));
-        }
-        let Query(params) = Query::try_from_uri(&parts.uri)
-            .map_err(|error| ApiError::invalid("", error.body_text()))?;
-        Ok(Self(params))
+        let query = parts.uri.query().unwrap_or_default();
+        let is_of_part = |pair: &&str| {
+            let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+            OF_PART.contains(&name)
+        };
+        let (part, rest): (Vec<_>, Vec<_>) = query.split('&').partition(is_of_part);
+        Ok(Self(parse(&part.join("&"))?, parse(&rest.join("&"))?))
     }
+}
+
+fn parse<T: DeserializeOwned>(query: &str) -> Result<T> {
+    if query.contains("%00") {
+        return Err(ApiError::invalid(
+            "",
+            "the query has a character that no value has: %00",
+        ));
+    }
+    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    serde_path_to_error::deserialize(pairs).map_err(|error| {
+        let path = error.path().to_string();
+        ApiError::invalid(path, error.into_inner())
+    })
 }
 
 /// The id in a path. What is no id is the id of nothing.

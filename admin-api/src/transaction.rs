@@ -29,6 +29,17 @@ impl Transaction {
         Self::begin_as(pool, caller, false).await
     }
 
+    /// Does it all in one transaction for a caller.
+    pub(crate) async fn within<T>(
+        pool: &Pool,
+        caller: &Caller,
+        work: impl AsyncFnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
+        let transaction = Self::begin(pool, caller).await?;
+        let done = work(&transaction).await;
+        transaction.end(done).await
+    }
+
     async fn begin_as(pool: &Pool, caller: &Caller, as_tenant: bool) -> Result<Self> {
         let transaction = Self::open(pool).await?;
         let begun = async {

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::key::ADMIN_KEY_PREFIX;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use utoipa::{IntoParams, ToSchema};
@@ -13,16 +12,15 @@ use uuid::Uuid;
 use super::api_keys::check_user;
 use crate::body::Body;
 use crate::caller::Caller;
-use crate::check;
 use crate::error::{ApiError, Result};
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
 use crate::new_key::NewKey;
-use crate::params::{Id, Params};
+use crate::params::{Id, Paged};
 use crate::role::{Act, ROLES, Role};
 use crate::server::Shared;
 use crate::sql::Columns;
-use crate::transaction::Transaction;
+use crate::{changes, check};
 
 const STATUSES: &[&str] = &["active", "revoked", "expired"];
 
@@ -96,21 +94,17 @@ impl Versioned for AdminKey {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
-    /// 1 to 1,000; 20 if not given.
-    limit: Option<u16>,
-    after_id: Option<Uuid>,
-    before_id: Option<Uuid>,
     org_id: Option<Uuid>,
     user_id: Option<Uuid>,
     status: Option<String>,
 }
 
 /// Admin keys, the newest first.
-#[utoipa::path(get, operation_id = "admin_keys_list", path = "/admin-keys", tag = "admin-keys", params(Query), responses((status = 200, body = Page<AdminKey>)))]
+#[utoipa::path(get, operation_id = "admin_keys_list", path = "/admin-keys", tag = "admin-keys", params(Part, Query), responses((status = 200, body = Page<AdminKey>)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
-    Params(query): Params<Query>,
+    Paged(part, query): Paged<Query>,
 ) -> Result<Json<Page<AdminKey>>> {
     caller.may(Act::ReadAdminKeys)?;
     if let Some(status) = &query.status {
@@ -120,11 +114,6 @@ pub(crate) async fn list(
     filter.and_if("t.org_id = ?", query.org_id);
     filter.and_if("t.user_id = ?", query.user_id);
     filter.and_if("t.status = ?", query.status);
-    let part = Part {
-        limit: query.limit,
-        after_id: query.after_id,
-        before_id: query.before_id,
-    };
     listing::list(&shared, &caller, filter, part).await
 }
 
@@ -189,24 +178,21 @@ pub(crate) async fn create(
     }
     check::moment("expires_at", new.expires_at)?;
     columns.set_if("expires_at", new.expires_at);
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let made = async {
+    changes::create(&shared, &caller, async |transaction| {
         if let Some(org_id) = org_id {
-            super::organizations::share(&transaction, org_id).await?;
+            super::organizations::share(transaction, org_id).await?;
         }
         if let Some(user_id) = new.user_id {
-            check_user(&transaction, org_id, user_id, "user_id").await?;
+            check_user(transaction, org_id, user_id, "user_id").await?;
         }
-        columns.insert(&transaction, "admin_keys").await?;
-        listing::find(&transaction, &caller, id).await
-    };
-    let made = made.await;
-    let made = transaction.end(made).await?;
-    let made = AdminKey {
-        key: Some(key.text),
-        ..made
-    };
-    Ok(Tagged(StatusCode::CREATED, made))
+        columns.insert(transaction, "admin_keys").await?;
+        let made = listing::find(transaction, &caller, id).await?;
+        Ok(AdminKey {
+            key: Some(key.text),
+            ..made
+        })
+    })
+    .await
 }
 
 /// Revokes an admin key, at once and for good. One that is revoked stays as it is.
@@ -218,15 +204,17 @@ pub(crate) async fn revoke(
     if_match: IfMatch,
 ) -> Result<Tagged<AdminKey>> {
     caller.may(Act::ChangeAdminKeys)?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let revoked = async {
-        if_match.check(&listing::lock::<AdminKey>(&transaction, &caller, id).await?)?;
-        let sql = "UPDATE admin_keys SET status = 'revoked', revoked_at = now()
+    changes::change_by(
+        &shared,
+        &caller,
+        id,
+        &if_match,
+        async |transaction, _: AdminKey| {
+            let sql = "UPDATE admin_keys SET status = 'revoked', revoked_at = now()
             WHERE id = $1 AND status <> 'revoked' RETURNING id";
-        transaction.maybe(sql, &[&id]).await?;
-        listing::find(&transaction, &caller, id).await
-    };
-    let revoked = revoked.await;
-    let revoked = transaction.end(revoked).await?;
-    Ok(Tagged(StatusCode::OK, revoked))
+            transaction.maybe(sql, &[&id]).await?;
+            Ok(())
+        },
+    )
+    .await
 }

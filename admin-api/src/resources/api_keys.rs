@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::KeyKind;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use utoipa::{IntoParams, ToSchema};
@@ -13,16 +12,16 @@ use uuid::Uuid;
 use super::projects::Project;
 use crate::body::{Body, given, some};
 use crate::caller::Caller;
-use crate::check;
 use crate::error::{ApiError, Result};
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
 use crate::new_key::NewKey;
-use crate::params::{Id, Params};
+use crate::params::{Id, Paged};
 use crate::role::Act;
 use crate::server::Shared;
 use crate::sql::Columns;
 use crate::transaction::Transaction;
+use crate::{changes, check};
 
 const STATUSES: &[&str] = &["active", "revoked", "expired"];
 const SCOPES: &[&str] = &["read", "write"];
@@ -117,21 +116,17 @@ impl Versioned for ApiKey {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
-    /// 1 to 1,000; 20 if not given.
-    limit: Option<u16>,
-    after_id: Option<Uuid>,
-    before_id: Option<Uuid>,
     project_id: Option<Uuid>,
     created_by: Option<Uuid>,
     status: Option<String>,
 }
 
 /// API keys, the newest first.
-#[utoipa::path(get, operation_id = "api_keys_list", path = "/api-keys", tag = "api-keys", params(Query), responses((status = 200, body = Page<ApiKey>)))]
+#[utoipa::path(get, operation_id = "api_keys_list", path = "/api-keys", tag = "api-keys", params(Part, Query), responses((status = 200, body = Page<ApiKey>)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
-    Params(query): Params<Query>,
+    Paged(part, query): Paged<Query>,
 ) -> Result<Json<Page<ApiKey>>> {
     caller.may(Act::ReadApiKeys)?;
     if let Some(status) = &query.status {
@@ -141,11 +136,6 @@ pub(crate) async fn list(
     filter.and_if("t.project_id = ?", query.project_id);
     filter.and_if("t.created_by = ?", query.created_by);
     filter.and_if("t.status = ?", query.status);
-    let part = Part {
-        limit: query.limit,
-        after_id: query.after_id,
-        before_id: query.before_id,
-    };
     listing::list(&shared, &caller, filter, part).await
 }
 
@@ -209,20 +199,17 @@ pub(crate) async fn create(
     set_ips(&mut columns, new.allowed_ips.map(Some))?;
     check::moment("expires_at", new.expires_at)?;
     columns.set_if("expires_at", new.expires_at);
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let made = async {
-        listing::lock::<Project>(&transaction, &caller, new.project_id).await?;
-        check_creator(&transaction, &caller, created_by).await?;
-        columns.insert(&transaction, "api_keys").await?;
-        listing::find(&transaction, &caller, id).await
-    };
-    let made = made.await;
-    let made = transaction.end(made).await?;
-    let made = ApiKey {
-        key: Some(key.text),
-        ..made
-    };
-    Ok(Tagged(StatusCode::CREATED, made))
+    changes::create(&shared, &caller, async |transaction| {
+        listing::lock::<Project>(transaction, &caller, new.project_id).await?;
+        check_creator(transaction, &caller, created_by).await?;
+        columns.insert(transaction, "api_keys").await?;
+        let made = listing::find(transaction, &caller, id).await?;
+        Ok(ApiKey {
+            key: Some(key.text),
+            ..made
+        })
+    })
+    .await
 }
 
 /// What changes. What is absent stays.
@@ -270,17 +257,18 @@ pub(crate) async fn update(
     set_ips(&mut columns, changes.allowed_ips)?;
     check::moment("expires_at", changes.expires_at.flatten())?;
     columns.set_if("expires_at", changes.expires_at);
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let changed = async {
-        let found = listing::lock::<ApiKey>(&transaction, &caller, id).await?;
-        if_match.check(&found)?;
-        require_active(&found)?;
-        columns.update(&transaction, "api_keys", id).await?;
-        listing::find(&transaction, &caller, id).await
-    };
-    let changed = changed.await;
-    let changed = transaction.end(changed).await?;
-    Ok(Tagged(StatusCode::OK, changed))
+    changes::change_by(
+        &shared,
+        &caller,
+        id,
+        &if_match,
+        async |transaction, found: ApiKey| {
+            require_active(&found)?;
+            columns.update(transaction, "api_keys", id).await?;
+            Ok(())
+        },
+    )
+    .await
 }
 
 /// Revokes an API key, within a moment and for good. One that is revoked stays as it is.
@@ -292,17 +280,19 @@ pub(crate) async fn revoke(
     if_match: IfMatch,
 ) -> Result<Tagged<ApiKey>> {
     caller.may(Act::ChangeApiKeys)?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let revoked = async {
-        if_match.check(&listing::lock::<ApiKey>(&transaction, &caller, id).await?)?;
-        let sql = "UPDATE api_keys SET status = 'revoked', revoked_at = now(), revoked_by = $2
+    changes::change_by(
+        &shared,
+        &caller,
+        id,
+        &if_match,
+        async |transaction, _: ApiKey| {
+            let sql = "UPDATE api_keys SET status = 'revoked', revoked_at = now(), revoked_by = $2
             WHERE id = $1 AND status <> 'revoked' RETURNING id";
-        transaction.maybe(sql, &[&id, &caller.user_id]).await?;
-        listing::find(&transaction, &caller, id).await
-    };
-    let revoked = revoked.await;
-    let revoked = transaction.end(revoked).await?;
-    Ok(Tagged(StatusCode::OK, revoked))
+            transaction.maybe(sql, &[&id, &caller.user_id]).await?;
+            Ok(())
+        },
+    )
+    .await
 }
 
 /// How a key is replaced.
@@ -334,9 +324,8 @@ pub(crate) async fn rotate(
         return Err(ApiError::invalid("grace_seconds", message));
     }
     let (new_id, grace) = (Uuid::now_v7(), f64::from(grace));
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let made = async {
-        let old = listing::lock::<ApiKey>(&transaction, &caller, id).await?;
+    changes::create(&shared, &caller, async |transaction| {
+        let old = listing::lock::<ApiKey>(transaction, &caller, id).await?;
         if_match.check(&old)?;
         require_active(&old)?;
         if !caller.may_act_for(old.created_by) {
@@ -373,15 +362,13 @@ pub(crate) async fn rotate(
         transaction
             .one(sql, &[&id, &grace, &caller.user_id])
             .await?;
-        let made = listing::find(&transaction, &caller, new_id).await?;
+        let made = listing::find(transaction, &caller, new_id).await?;
         Ok(ApiKey {
             key: Some(key.text),
             ..made
         })
-    };
-    let made = made.await;
-    let made = transaction.end(made).await?;
-    Ok(Tagged(StatusCode::CREATED, made))
+    })
+    .await
 }
 
 fn require_active(key: &ApiKey) -> Result<()> {

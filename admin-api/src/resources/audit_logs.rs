@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::caller::Caller;
 use crate::error::Result;
 use crate::listing::{self, Filter, Listed, Page, Part};
-use crate::params::Params;
+use crate::params::Paged;
 use crate::role::Act;
 use crate::server::Shared;
 use crate::transaction::Transaction;
@@ -84,10 +84,6 @@ impl Listed for AuditLog {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
-    /// 1 to 1,000; 20 if not given.
-    limit: Option<u16>,
-    after_id: Option<Uuid>,
-    before_id: Option<Uuid>,
     org_id: Option<Uuid>,
     project_id: Option<Uuid>,
     actor_id: Option<Uuid>,
@@ -102,11 +98,11 @@ pub(crate) struct Query {
 }
 
 /// What was changed and by whom, the newest first.
-#[utoipa::path(get, operation_id = "audit_logs_list", path = "/audit-logs", tag = "audit-logs", params(Query), responses((status = 200, body = Page<AuditLog>)))]
+#[utoipa::path(get, operation_id = "audit_logs_list", path = "/audit-logs", tag = "audit-logs", params(Part, Query), responses((status = 200, body = Page<AuditLog>)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
-    Params(query): Params<Query>,
+    Paged(part, query): Paged<Query>,
 ) -> Result<Json<Page<AuditLog>>> {
     caller.may(Act::ReadAuditLogs)?;
     let mut filter = Filter::visible::<AuditLog>(&caller);
@@ -119,11 +115,6 @@ pub(crate) async fn list(
     filter.and_if("t.request_id = ?", query.request_id);
     filter.and_if("t.time >= ?", query.since);
     filter.and_if("t.time < ?", query.until);
-    let part = Part {
-        limit: query.limit,
-        after_id: query.after_id,
-        before_id: query.before_id,
-    };
     let transaction = Transaction::begin_unguarded(&shared.pool, &caller).await?;
     let page = listing::page(&transaction, &caller, filter, part).await;
     transaction.end(page).await.map(Json)

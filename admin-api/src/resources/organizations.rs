@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -16,7 +15,7 @@ use crate::caller::Caller;
 use crate::error::{ApiError, Result};
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
-use crate::params::{Id, Params};
+use crate::params::{Id, Paged};
 use crate::role::Act;
 use crate::rules;
 use crate::server::Shared;
@@ -95,20 +94,16 @@ pub(super) async fn share(transaction: &Transaction, id: Uuid) -> Result<()> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
-    /// 1 to 1,000; 20 if not given.
-    limit: Option<u16>,
-    after_id: Option<Uuid>,
-    before_id: Option<Uuid>,
     status: Option<String>,
     slug: Option<String>,
 }
 
 /// Organizations, the newest first.
-#[utoipa::path(get, operation_id = "organizations_list", path = "/organizations", tag = "organizations", params(Query), responses((status = 200, body = Page<Organization>)))]
+#[utoipa::path(get, operation_id = "organizations_list", path = "/organizations", tag = "organizations", params(Part, Query), responses((status = 200, body = Page<Organization>)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
-    Params(query): Params<Query>,
+    Paged(part, query): Paged<Query>,
 ) -> Result<Json<Page<Organization>>> {
     caller.may(Act::ReadOrganizations)?;
     if let Some(status) = &query.status {
@@ -117,11 +112,6 @@ pub(crate) async fn list(
     let mut filter = Filter::visible::<Organization>(&caller);
     filter.and_if("t.status = ?", query.status);
     filter.and_if("t.slug = ?", query.slug);
-    let part = Part {
-        limit: query.limit,
-        after_id: query.after_id,
-        before_id: query.before_id,
-    };
     listing::list(&shared, &caller, filter, part).await
 }
 
@@ -173,19 +163,16 @@ pub(crate) async fn create(
         check::object("settings", settings)?;
         rules::check_organization(&shared, settings).await?;
     }
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let made = async {
-        columns.insert(&transaction, "organizations").await?;
+    changes::create(&shared, &caller, async |transaction| {
+        columns.insert(transaction, "organizations").await?;
         if let Some(settings) = new.settings {
             let sql =
                 "UPDATE organizations SET settings = settings || $2 WHERE id = $1 RETURNING id";
             transaction.one(sql, &[&id, &settings]).await?;
         }
-        listing::find(&transaction, &caller, id).await
-    };
-    let made = made.await;
-    let made = transaction.end(made).await?;
-    Ok(Tagged(StatusCode::CREATED, made))
+        listing::find(transaction, &caller, id).await
+    })
+    .await
 }
 
 /// What changes. What is absent stays.

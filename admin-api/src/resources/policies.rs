@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
@@ -18,12 +17,11 @@ use crate::caller::Caller;
 use crate::error::Result;
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
-use crate::params::{Id, Params};
+use crate::params::{Id, Paged};
 use crate::role::Act;
 use crate::rules::{self, PolicyWords};
 use crate::server::Shared;
 use crate::sql::Columns;
-use crate::transaction::Transaction;
 use crate::{changes, check};
 
 const TYPES: &[&str] = &["usage", "access", "compliance", "custom"];
@@ -104,10 +102,6 @@ impl Versioned for Policy {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
-    /// 1 to 1,000; 20 if not given.
-    limit: Option<u16>,
-    after_id: Option<Uuid>,
-    before_id: Option<Uuid>,
     org_id: Option<Uuid>,
     project_id: Option<Uuid>,
     policy_type: Option<String>,
@@ -115,11 +109,11 @@ pub(crate) struct Query {
 }
 
 /// Policies, the newest first.
-#[utoipa::path(get, operation_id = "policies_list", path = "/policies", tag = "policies", params(Query), responses((status = 200, body = Page<Policy>)))]
+#[utoipa::path(get, operation_id = "policies_list", path = "/policies", tag = "policies", params(Part, Query), responses((status = 200, body = Page<Policy>)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
-    Params(query): Params<Query>,
+    Paged(part, query): Paged<Query>,
 ) -> Result<Json<Page<Policy>>> {
     caller.may(Act::ReadPolicies)?;
     if let Some(status) = &query.status {
@@ -133,11 +127,6 @@ pub(crate) async fn list(
     filter.and_if("t.project_id = ?", query.project_id);
     filter.and_if("t.type = ?", query.policy_type);
     filter.and_if("t.status = ?", query.status);
-    let part = Part {
-        limit: query.limit,
-        after_id: query.after_id,
-        before_id: query.before_id,
-    };
     listing::list(&shared, &caller, filter, part).await
 }
 
@@ -218,22 +207,19 @@ pub(crate) async fn create(
     columns.set_if("applies_to", new.applies_to);
     columns.set_if("priority", new.priority);
     columns.set("status", status.to_owned());
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let made = async {
+    changes::create(&shared, &caller, async |transaction| {
         if let Some(project_id) = new.project_id {
-            let project = listing::lock::<Project>(&transaction, &caller, project_id).await?;
+            let project = listing::lock::<Project>(transaction, &caller, project_id).await?;
             project.must_be_of(org_id)?;
         }
         if let Some(org_id) = org_id {
-            super::organizations::share(&transaction, org_id).await?;
+            super::organizations::share(transaction, org_id).await?;
         }
-        check_creator(&transaction, &caller, created_by).await?;
-        columns.insert(&transaction, "policies").await?;
-        listing::find(&transaction, &caller, id).await
-    };
-    let made = made.await;
-    let made = transaction.end(made).await?;
-    Ok(Tagged(StatusCode::CREATED, made))
+        check_creator(transaction, &caller, created_by).await?;
+        columns.insert(transaction, "policies").await?;
+        listing::find(transaction, &caller, id).await
+    })
+    .await
 }
 
 /// What changes. What is absent stays.
@@ -278,34 +264,35 @@ pub(crate) async fn update(
         "applies_to",
         changes.applies_to.as_ref().unwrap_or(&Value::Null),
     )?;
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let changed = async {
-        let found = listing::lock::<Policy>(&transaction, &caller, id).await?;
-        if_match.check(&found)?;
-        let words = PolicyWords {
-            kind: found.policy_type,
-            rules: changes.rules.clone().unwrap_or(found.rules),
-            applies_to: changes.applies_to.clone().unwrap_or(found.applies_to),
-            is_projects: found.project_id.is_some(),
-        };
-        rules::refuse(&rules::policy_faults(&shared, words).await)?;
-        let mut columns = Columns::default();
-        columns.set_if("name", changes.name);
-        check::long_text(
-            "description",
-            changes.description.as_ref().and_then(Option::as_deref),
-        )?;
-        columns.set_if("description", changes.description);
-        columns.set_if("rules", changes.rules);
-        columns.set_if("applies_to", changes.applies_to);
-        columns.set_if("priority", changes.priority);
-        columns.set_if("status", changes.status);
-        columns.update(&transaction, "policies", id).await?;
-        listing::find(&transaction, &caller, id).await
-    };
-    let changed = changed.await;
-    let changed = transaction.end(changed).await?;
-    Ok(Tagged(StatusCode::OK, changed))
+    changes::change_by(
+        &shared,
+        &caller,
+        id,
+        &if_match,
+        async |transaction, found: Policy| {
+            let words = PolicyWords {
+                kind: found.policy_type,
+                rules: changes.rules.clone().unwrap_or(found.rules),
+                applies_to: changes.applies_to.clone().unwrap_or(found.applies_to),
+                is_projects: found.project_id.is_some(),
+            };
+            rules::refuse(&rules::policy_faults(&shared, words).await)?;
+            let mut columns = Columns::default();
+            columns.set_if("name", changes.name);
+            check::long_text(
+                "description",
+                changes.description.as_ref().and_then(Option::as_deref),
+            )?;
+            columns.set_if("description", changes.description);
+            columns.set_if("rules", changes.rules);
+            columns.set_if("applies_to", changes.applies_to);
+            columns.set_if("priority", changes.priority);
+            columns.set_if("status", changes.status);
+            columns.update(transaction, "policies", id).await?;
+            Ok(())
+        },
+    )
+    .await
 }
 
 /// Deletes a policy.

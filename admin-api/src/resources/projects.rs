@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
@@ -16,12 +15,11 @@ use crate::caller::Caller;
 use crate::error::{ApiError, Result};
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
-use crate::params::{Id, Params};
+use crate::params::{Id, Paged};
 use crate::role::Act;
 use crate::rules;
 use crate::server::Shared;
 use crate::sql::Columns;
-use crate::transaction::Transaction;
 use crate::{changes, check};
 
 const STATUSES: &[&str] = &["active", "paused", "archived"];
@@ -103,21 +101,17 @@ impl Versioned for Project {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
-    /// 1 to 1,000; 20 if not given.
-    limit: Option<u16>,
-    after_id: Option<Uuid>,
-    before_id: Option<Uuid>,
     org_id: Option<Uuid>,
     status: Option<String>,
     slug: Option<String>,
 }
 
 /// Projects, the newest first.
-#[utoipa::path(get, operation_id = "projects_list", path = "/projects", tag = "projects", params(Query), responses((status = 200, body = Page<Project>)))]
+#[utoipa::path(get, operation_id = "projects_list", path = "/projects", tag = "projects", params(Part, Query), responses((status = 200, body = Page<Project>)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
-    Params(query): Params<Query>,
+    Paged(part, query): Paged<Query>,
 ) -> Result<Json<Page<Project>>> {
     caller.may(Act::ReadProjects)?;
     if let Some(status) = &query.status {
@@ -127,11 +121,6 @@ pub(crate) async fn list(
     filter.and_if("t.org_id = ?", query.org_id);
     filter.and_if("t.status = ?", query.status);
     filter.and_if("t.slug = ?", query.slug);
-    let part = Part {
-        limit: query.limit,
-        after_id: query.after_id,
-        before_id: query.before_id,
-    };
     listing::list(&shared, &caller, filter, part).await
 }
 
@@ -189,17 +178,14 @@ pub(crate) async fn create(
     columns.set("slug", new.slug);
     check::long_text("description", new.description.as_deref())?;
     columns.set_if("description", new.description);
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let made = async {
-        super::organizations::share(&transaction, org_id).await?;
-        columns.insert(&transaction, "projects").await?;
+    changes::create(&shared, &caller, async |transaction| {
+        super::organizations::share(transaction, org_id).await?;
+        columns.insert(transaction, "projects").await?;
         let sql = "UPDATE projects SET settings = settings || $2, quotas = quotas || $3 WHERE id = $1 RETURNING id";
         transaction.one(sql, &[&id, &settings, &quotas]).await?;
-        listing::find(&transaction, &caller, id).await
-    };
-    let made = made.await;
-    let made = transaction.end(made).await?;
-    Ok(Tagged(StatusCode::CREATED, made))
+        listing::find(transaction, &caller, id).await
+    })
+    .await
 }
 
 /// What changes. What is absent stays.

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use utoipa::{IntoParams, ToSchema};
@@ -14,11 +13,10 @@ use crate::caller::Caller;
 use crate::error::Result;
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
-use crate::params::{Id, Params};
+use crate::params::{Id, Paged};
 use crate::role::Act;
 use crate::server::Shared;
 use crate::sql::Columns;
-use crate::transaction::Transaction;
 use crate::{changes, check};
 
 const STATUSES: &[&str] = &["active", "suspended", "pending_verification"];
@@ -82,20 +80,16 @@ impl Versioned for User {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
-    /// 1 to 1,000; 20 if not given.
-    limit: Option<u16>,
-    after_id: Option<Uuid>,
-    before_id: Option<Uuid>,
     email: Option<String>,
     status: Option<String>,
 }
 
 /// Users, the newest first.
-#[utoipa::path(get, operation_id = "users_list", path = "/users", tag = "users", params(Query), responses((status = 200, body = Page<User>)))]
+#[utoipa::path(get, operation_id = "users_list", path = "/users", tag = "users", params(Part, Query), responses((status = 200, body = Page<User>)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
-    Params(query): Params<Query>,
+    Paged(part, query): Paged<Query>,
 ) -> Result<Json<Page<User>>> {
     caller.may(Act::ReadUsers)?;
     if let Some(status) = &query.status {
@@ -104,11 +98,6 @@ pub(crate) async fn list(
     let mut filter = Filter::visible::<User>(&caller);
     filter.and_if("t.email = ?", query.email.map(|email| email.to_lowercase()));
     filter.and_if("t.status = ?", query.status);
-    let part = Part {
-        limit: query.limit,
-        after_id: query.after_id,
-        before_id: query.before_id,
-    };
     listing::list(&shared, &caller, filter, part).await
 }
 
@@ -147,14 +136,11 @@ pub(crate) async fn create(
     columns.set("id", id);
     columns.set("email", new.email.to_lowercase());
     columns.set("name", new.name);
-    let transaction = Transaction::begin(&shared.pool, &caller).await?;
-    let made = async {
-        columns.insert(&transaction, "users").await?;
-        listing::find(&transaction, &caller, id).await
-    };
-    let made = made.await;
-    let made = transaction.end(made).await?;
-    Ok(Tagged(StatusCode::CREATED, made))
+    changes::create(&shared, &caller, async |transaction| {
+        columns.insert(transaction, "users").await?;
+        listing::find(transaction, &caller, id).await
+    })
+    .await
 }
 
 /// What changes. What is absent stays.
