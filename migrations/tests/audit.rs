@@ -27,7 +27,7 @@ const ROWS: [(&str, char, bool, bool); 11] = [
 ];
 
 /// A change of each secret there is, and of nothing else.
-const SECRETS: [(&str, &str); 8] = [
+const SECRETS: [(&str, &str); 9] = [
     ("users", "password_hash = 'planted anew'"),
     ("users", "mfa_secret = 'planted anew'"),
     ("users", "mfa_backup_codes = ARRAY['planted anew']"),
@@ -37,6 +37,7 @@ const SECRETS: [(&str, &str); 8] = [
     ),
     ("api_keys", "key_hash = 'planted anew'"),
     ("admin_keys", "key_hash = 'planted anew'"),
+    ("org_members", "invitation_hash = 'planted anew'"),
     (
         "mcp_servers",
         r#"environment = '{"TOKEN": "planted anew"}'"#,
@@ -341,6 +342,48 @@ async fn secrets_are_nowhere_in_the_log() {
     };
     assert_eq!(count(&client, &holding("planted")).await, 0);
     assert_ne!(count(&client, &holding("acme.test")).await, 0);
+}
+
+/// Whoever reads the log of an organization learns nothing of an address but that it was invited.
+#[tokio::test]
+async fn who_is_invited_is_told_by_address_alone() {
+    let (mut client, _database) = tenant().await;
+    let (org, user) = (id('a', '2'), id('a', '1'));
+    let invite = format!(
+        "DELETE FROM org_members; SELECT set_config('app.current_org_id', '{org}', true);
+         INSERT INTO org_members (org_id, user_id, status, invited_email)
+         SELECT '{org}', invited_user(address), 'invited', address FROM (VALUES ('a@acme.test'), ('new@acme.test')) AS _ (address)"
+    );
+    let rows = audited(&mut client, &invite).await;
+    let of_invited = rows
+        .iter()
+        .filter(|row| row["action"] == "org_members.create");
+    let created: Vec<_> = of_invited.map(|row| &row["changes"]["created"]).collect();
+    assert_eq!(created.len(), 2);
+    for (created, address) in created.iter().zip(["a@acme.test", "new@acme.test"]) {
+        assert!(created.get("user_id").is_none(), "{created}");
+        assert!(
+            rows.iter()
+                .any(|row| row["changes"]["created"]["invited_email"] == address)
+        );
+    }
+    // One was there before; that the other was made is in nobody's log.
+    let made: Vec<_> = rows
+        .iter()
+        .filter(|row| row["action"] == "users.create")
+        .collect();
+    assert_eq!(made.len(), 1, "{rows:?}");
+    assert_eq!(made[0]["org_id"], Value::Null);
+    let accept = format!("UPDATE org_members SET status = 'active' WHERE user_id = '{user}'");
+    let row = audited_once(&mut client, &accept).await;
+    assert_eq!(row["action"], "org_members.accept");
+    assert_eq!(row["org_id"], org.as_str());
+    let deleted = audited(
+        &mut client,
+        "DELETE FROM org_members WHERE status = 'invited'",
+    )
+    .await;
+    assert!(deleted[0]["changes"]["deleted"].get("user_id").is_none());
 }
 
 #[tokio::test]

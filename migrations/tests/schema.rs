@@ -389,6 +389,7 @@ async fn every_promised_index_exists() {
         "idx_mcp_usage_server",
         "idx_mcp_usage_time",
         "idx_mcp_usage_tool",
+        "idx_org_members_invitation",
         "idx_org_members_org",
         "idx_org_members_role",
         "idx_org_members_user",

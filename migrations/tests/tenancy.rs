@@ -279,6 +279,23 @@ async fn tenants_make_members() {
     );
 }
 
+/// A stranger who is invited isn't shown before they accept, and can't be changed.
+#[tokio::test]
+async fn tenants_invite_without_a_look_at_who_it_is() {
+    let (mut client, _database) = tenants().await;
+    let transaction = begin(&mut client, A).await;
+    let sql = "INSERT INTO org_members (org_id, user_id, status)
+        SELECT current_org_id(), invited_user(address), 'invited'
+        FROM (VALUES ('b@acme.test'), ('new@acme.test')) AS _ (address)";
+    assert_eq!(transaction.execute(sql, &[]).await.unwrap(), 2);
+    assert_eq!(visible(&transaction, "users").await, [id('a', '1')]);
+    let change = "UPDATE users SET name = 'mine'";
+    assert_eq!(transaction.execute(change, &[]).await.unwrap(), 1);
+    let accept = "UPDATE org_members SET status = 'active' WHERE status = 'invited'";
+    assert_eq!(transaction.execute(accept, &[]).await.unwrap(), 2);
+    assert_eq!(visible(&transaction, "users").await.len(), 3);
+}
+
 #[tokio::test]
 async fn tenants_have_no_right_to_what_is_not_kept_apart() {
     let (mut client, _database) = tenants().await;
