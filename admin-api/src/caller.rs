@@ -2,23 +2,20 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use chrono::{DateTime, Utc};
 use domain::KeyHash;
 use domain::key::ADMIN_KEY_PREFIX;
-use http::header::{AUTHORIZATION, USER_AGENT};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use ipnet::IpNet;
 use uuid::Uuid;
 
 use crate::error::{ApiError, Result};
-use crate::identify::RequestId;
-use crate::listener::Peer;
+use crate::origin::Origin;
 use crate::role::{Act, Role};
 use crate::server::Shared;
 use crate::transaction::Transaction;
-
-const MAX_USER_AGENT: usize = 500;
 
 /// Whoever sent a request.
 #[derive(Debug, Clone)]
@@ -32,9 +29,7 @@ pub(crate) struct Caller {
     pub(crate) org_id: Option<Uuid>,
     pub(crate) role: Role,
     pub(crate) expires_at: Option<DateTime<Utc>>,
-    pub(crate) address: IpAddr,
-    pub(crate) user_agent: String,
-    pub(crate) request_id: Uuid,
+    pub(crate) origin: Origin,
 }
 
 impl Caller {
@@ -81,7 +76,7 @@ impl Caller {
     /// Refuses if the key isn't good any more: what was sent may have taken its time.
     pub(crate) async fn check_again(&self, transaction: &Transaction) -> Result<()> {
         let known = Known::find(transaction, &self.hash).await?;
-        known.check(self.address)?;
+        known.check(self.origin.address)?;
         if known.role < self.role {
             return Err(ApiError::forbidden("role_missing", "the role has changed"));
         }
@@ -94,16 +89,11 @@ impl FromRequestParts<Shared> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self> {
         let key = key(parts)?;
-        let address = parts.extensions.get::<ConnectInfo<Peer>>();
-        let address = address.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.0.0.ip());
-        let request_id = parts.extensions.get::<RequestId>();
-        let request_id = request_id.map_or_else(Uuid::now_v7, |id| id.0);
-        let user_agent = parts.headers.get(USER_AGENT);
-        let user_agent = user_agent.map_or("".into(), |it| String::from_utf8_lossy(it.as_bytes()));
+        let origin = Origin::of(parts);
         let transaction = Transaction::open(&shared.pool).await?;
         let known = Known::find(&transaction, &key).await;
         let known = transaction.end(known).await?;
-        known.check(address.to_canonical())?;
+        known.check(origin.address)?;
         Ok(Self {
             key_id: known.id,
             key_name: known.name,
@@ -112,9 +102,7 @@ impl FromRequestParts<Shared> for Caller {
             org_id: known.org_id,
             role: known.role,
             expires_at: known.expires_at,
-            address: address.to_canonical(),
-            user_agent: user_agent.chars().take(MAX_USER_AGENT).collect(),
-            request_id,
+            origin,
         })
     }
 }

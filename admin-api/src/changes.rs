@@ -49,7 +49,7 @@ pub(crate) async fn change_by<T: Listed + Versioned>(
         work(transaction, found).await?;
         listing::find(transaction, caller, id).await
     });
-    Ok(Tagged(StatusCode::OK, changed.await?))
+    changed.await.map(Tagged::ok)
 }
 
 /// Takes one out of sight, if it is the one that is meant.

@@ -21,6 +21,8 @@ pub(crate) struct ApiError {
     path: Option<String>,
     /// Where there may be several.
     faults: Vec<Fault>,
+    /// What else a program may want to know.
+    details: Option<Box<Map<String, Value>>>,
 }
 
 pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
@@ -34,6 +36,7 @@ impl ApiError {
             message,
             path: None,
             faults: Vec::new(),
+            details: None,
         }
     }
 
@@ -96,6 +99,23 @@ impl ApiError {
     pub(crate) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         Self::new(StatusCode::FORBIDDEN, "permission_error", code, message)
+    }
+
+    /// The plan has room for no more.
+    pub(crate) fn plan_limit(limit: &'static str, value: u64, current: i64) -> Self {
+        let message = format!(
+            "the organization's plan allows {value} ({limit}), and it has {current} already"
+        );
+        let details = [
+            ("limit", json!(limit)),
+            ("value", json!(value)),
+            ("current", json!(current)),
+        ];
+        let details = details.map(|(name, value)| (name.to_owned(), value));
+        Self {
+            details: Some(Box::new(details.into_iter().collect())),
+            ..Self::forbidden("plan_limit_reached", message)
+        }
     }
 
     /// Also for what there is, but belongs to somebody else.
@@ -167,7 +187,7 @@ impl ApiError {
 
     /// The envelope.
     pub(crate) fn body(&self, request_id: &str) -> Value {
-        let mut details = Map::new();
+        let mut details = self.details.as_deref().cloned().unwrap_or_default();
         details.insert("error_code".to_owned(), json!(self.code));
         if let Some(path) = &self.path {
             details.insert("path".to_owned(), json!(path));

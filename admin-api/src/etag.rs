@@ -20,6 +20,16 @@ pub(crate) trait Versioned {
 #[derive(Debug)]
 pub(crate) struct Tagged<T>(pub(crate) StatusCode, pub(crate) T);
 
+impl<T> Tagged<T> {
+    pub(crate) fn new(status: StatusCode, object: T) -> Self {
+        Self(status, object)
+    }
+
+    pub(crate) fn ok(object: T) -> Self {
+        Self::new(StatusCode::OK, object)
+    }
+}
+
 impl<T: Serialize + Versioned> IntoResponse for Tagged<T> {
     fn into_response(self) -> Response {
         let tag = HeaderValue::try_from(tag(self.1.updated_at()));
@@ -49,6 +59,11 @@ impl IfMatch {
             return Ok(());
         }
         Err(ApiError::stale())
+    }
+
+    /// Refuses if one was meant, and there is none.
+    pub(crate) fn check_none(&self) -> Result<()> {
+        self.0.as_ref().map_or(Ok(()), |_| Err(ApiError::stale()))
     }
 }
 

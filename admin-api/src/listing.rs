@@ -4,7 +4,6 @@
 
 use axum::Json;
 use chrono::{DateTime, Utc};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -245,5 +244,5 @@ pub(crate) async fn show<T: Listed>(
     let found = Transaction::within(&shared.pool, caller, async |transaction| {
         find(transaction, caller, id).await
     });
-    Ok(Tagged(StatusCode::OK, found.await?))
+    found.await.map(Tagged::ok)
 }

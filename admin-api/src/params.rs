@@ -43,6 +43,23 @@ fn parse<T: DeserializeOwned>(query: &str) -> Result<T> {
     })
 }
 
+/// The ids in a path: of an organization, and of one of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ids(pub(crate) Uuid, pub(crate) Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Ids {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let path = Path::<(Uuid, Uuid)>::from_request_parts(parts, state).await;
+        path.map(|Path((of, id))| Self(of, id)).map_err(|_| no_id())
+    }
+}
+
+fn no_id() -> ApiError {
+    ApiError::not_found("object: what stands in the path is no id")
+}
+
 /// The id in a path. What is no id is the id of nothing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Id(pub(crate) Uuid);
@@ -52,7 +69,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let path = Path::<Uuid>::from_request_parts(parts, state).await;
-        path.map(|Path(id)| Self(id))
-            .map_err(|_| ApiError::not_found("object: what stands in the path is no id"))
+        path.map(|Path(id)| Self(id)).map_err(|_| no_id())
     }
 }

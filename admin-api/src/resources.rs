@@ -3,9 +3,12 @@
 mod admin_keys;
 mod api_keys;
 mod audit_logs;
+mod invitations;
+mod members;
 mod organizations;
 mod policies;
 mod projects;
+mod subscriptions;
 mod users;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -20,6 +23,14 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
             organizations::show,
             organizations::update,
             organizations::delete
+        ))
+        .routes(routes!(members::list, members::create))
+        .routes(routes!(members::show, members::update, members::delete))
+        .routes(routes!(invitations::accept))
+        .routes(routes!(
+            subscriptions::show,
+            subscriptions::put,
+            subscriptions::delete
         ))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::show, users::update))

@@ -36,6 +36,11 @@ pub(crate) enum Act {
     ReadUsers,
     /// They may be members of other organizations too.
     ChangeUsers,
+    ReadMembers,
+    /// Up to the caller's own role.
+    ChangeMembers,
+    /// What an organization pays for isn't its own to decide.
+    ChangeSubscriptions,
 }
 
 impl Role {
@@ -58,15 +63,17 @@ impl Act {
             | Self::ReadProjects
             | Self::ReadApiKeys
             | Self::ReadPolicies
-            | Self::ReadUsers => Some(Role::Viewer),
+            | Self::ReadUsers
+            | Self::ReadMembers => Some(Role::Viewer),
             Self::ChangeApiKeys => Some(Role::Member),
             Self::ChangeProjects
             | Self::ChangeOrganizations
             | Self::ChangePolicies
+            | Self::ChangeMembers
             | Self::ReadAdminKeys
             | Self::ReadAuditLogs => Some(Role::Admin),
             Self::ChangeAdminKeys => Some(Role::Owner),
-            Self::MakeOrganizations | Self::ChangeUsers => None,
+            Self::MakeOrganizations | Self::ChangeUsers | Self::ChangeSubscriptions => None,
         }
     }
 

@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
+use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::database::{Pool, Pooled};
 use crate::error::Result;
+use crate::origin::Origin;
 
 /// An open transaction. Dropped without an end it takes its connection with it, and so is rolled back.
 pub(crate) struct Transaction {
@@ -36,6 +38,16 @@ impl Transaction {
         work: impl AsyncFnOnce(&Self) -> Result<T>,
     ) -> Result<T> {
         let transaction = Self::begin(pool, caller).await?;
+        let done = work(&transaction).await;
+        transaction.end(done).await
+    }
+
+    /// The same for somebody without a key: the work finds out who it is, and says it with `say`.
+    pub(crate) async fn without_key<T>(
+        pool: &Pool,
+        work: impl AsyncFnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
+        let transaction = Self::open(pool).await?;
         let done = work(&transaction).await;
         transaction.end(done).await
     }
@@ -70,21 +82,31 @@ impl Transaction {
     }
 
     async fn say_who(&self, caller: &Caller) -> Result<()> {
-        let (kind, actor) = match caller.user_id {
+        let actor = match caller.user_id {
             Some(user_id) => ("user", user_id),
             None => ("api_key", caller.key_id),
         };
-        let org_id = caller.org_id.map(|id| id.to_string()).unwrap_or_default();
+        self.say(actor, caller.org_id, &caller.origin).await
+    }
+
+    /// Whose doing it is, in the audit log's words, and at which organization's.
+    pub(crate) async fn say(
+        &self,
+        (kind, actor): (&str, Uuid),
+        org_id: Option<Uuid>,
+        origin: &Origin,
+    ) -> Result<()> {
+        let org_id = org_id.map(|id| id.to_string()).unwrap_or_default();
         let settings = "SELECT set_config('app.actor_type', $1, true), set_config('app.current_user_id', $2, true),
             set_config('app.actor_ip', $3, true), set_config('app.actor_user_agent', $4, true),
             set_config('app.request_id', $5, true), set_config('app.current_org_id', $6, true)";
-        let (actor, address) = (actor.to_string(), caller.address.to_string());
-        let request_id = caller.request_id.to_string();
+        let (actor, address) = (actor.to_string(), origin.address.to_string());
+        let request_id = origin.request_id.to_string();
         let values: [Param<'_>; 6] = [
             &kind,
             &actor,
             &address,
-            &caller.user_agent,
+            &origin.user_agent,
             &request_id,
             &org_id,
         ];

@@ -89,6 +89,18 @@ pub(super) async fn share(transaction: &Transaction, id: Uuid) -> Result<()> {
         .ok_or_else(|| ApiError::not_found("organization"))
 }
 
+/// An organization whose members or plan are about to change: one change at a time.
+pub(super) async fn lock(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<()> {
+    // Of another's it isn't told that it is there; row-level security hides it as well, where there is any.
+    let sql =
+        "SELECT FROM organizations WHERE id = $1 AND deleted_at IS NULL AND coalesce(id = $2, TRUE)
+        FOR NO KEY UPDATE";
+    let found = transaction.maybe(sql, &[&id, &caller.org_id]).await?;
+    found
+        .map(drop)
+        .ok_or_else(|| ApiError::not_found("organization"))
+}
+
 /// Which organizations.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -14,6 +14,7 @@ use crate::body::{Body, given, some};
 use crate::caller::Caller;
 use crate::error::{ApiError, Result};
 use crate::etag::{IfMatch, Tagged, Versioned};
+use crate::limits::{self, Limit};
 use crate::listing::{self, Filter, Listed, Page, Part};
 use crate::params::{Id, Paged};
 use crate::role::Act;
@@ -22,7 +23,8 @@ use crate::server::Shared;
 use crate::sql::Columns;
 use crate::{changes, check};
 
-const STATUSES: &[&str] = &["active", "paused", "archived"];
+const ARCHIVED: &str = "archived";
+const STATUSES: &[&str] = &["active", "paused", ARCHIVED];
 
 /// What keys belong to, and budgets.
 #[derive(Debug, Serialize, ToSchema)]
@@ -180,6 +182,7 @@ pub(crate) async fn create(
     columns.set_if("description", new.description);
     changes::create(&shared, &caller, async |transaction| {
         super::organizations::share(transaction, org_id).await?;
+        limits::room_for(transaction, org_id, Limit::Projects).await?;
         columns.insert(transaction, "projects").await?;
         let sql = "UPDATE projects SET settings = settings || $2, quotas = quotas || $3 WHERE id = $1 RETURNING id";
         transaction.one(sql, &[&id, &settings, &quotas]).await?;
@@ -229,6 +232,7 @@ pub(crate) async fn update(
         check::text("name", &name, 255)?;
         columns.set("name", name);
     }
+    let returns = changes.status.as_deref().is_some_and(|it| it != ARCHIVED);
     if let Some(status) = changes.status {
         check::one_of("status", &status, STATUSES)?;
         columns.set("status", status);
@@ -240,7 +244,19 @@ pub(crate) async fn update(
     columns.set_if("description", changes.description);
     columns.set_if("settings", changes.settings);
     columns.set_if("quotas", changes.quotas);
-    changes::change(&shared, &caller, id, &if_match, &columns).await
+    changes::change_by(
+        &shared,
+        &caller,
+        id,
+        &if_match,
+        async |transaction, now: Project| {
+            if returns && now.status == ARCHIVED {
+                limits::room_for(transaction, now.org_id, Limit::Projects).await?;
+            }
+            columns.update(transaction, Project::TABLE, id).await
+        },
+    )
+    .await
 }
 
 /// Archives a project: its keys stop working, and it stays to be seen.
@@ -253,7 +269,7 @@ pub(crate) async fn archive(
 ) -> Result<Tagged<Project>> {
     caller.may(Act::ChangeProjects)?;
     let mut columns = Columns::default();
-    columns.set("status", "archived");
+    columns.set("status", ARCHIVED);
     changes::change(&shared, &caller, id, &if_match, &columns).await
 }
 

@@ -42,8 +42,7 @@ pub(crate) struct User {
 impl Listed for User {
     const TABLE: &'static str = "users";
     const NAME: &'static str = "user";
-    const OF_ORG: &'static str =
-        "EXISTS (SELECT FROM org_members m WHERE m.user_id = t.id AND m.org_id = ?)";
+    const OF_ORG: &'static str = "EXISTS (SELECT FROM org_members m WHERE m.user_id = t.id AND m.org_id = ? AND m.status <> 'invited')";
     const THERE: &'static [&'static str] = &["t.deleted_at IS NULL"];
     const COLUMNS: &'static str = "t.id, t.email, t.name, t.timezone, t.locale, t.mfa_enabled, t.status, t.last_login_at, \
         t.created_at, t.updated_at";

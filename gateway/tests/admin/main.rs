@@ -13,7 +13,9 @@ mod changes;
 mod faults;
 mod life;
 mod lists;
+mod members;
 mod openapi;
+mod plans;
 mod stage;
 
 /// The binary under test.
