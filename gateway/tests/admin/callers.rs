@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::stage::{Stage, admin_key, at, get, post, project};
 
-/// A project with a key and a policy.
+/// A project with a key and a policy, and somebody who is invited.
 struct Belongings {
     org: Uuid,
     project: String,
@@ -16,6 +16,7 @@ struct Belongings {
     policy: String,
     admin_key: String,
     user: Uuid,
+    member: String,
 }
 
 async fn belongings(stage: &Stage, org: Uuid, user: Uuid) -> Belongings {
@@ -31,6 +32,10 @@ async fn belongings(stage: &Stage, org: Uuid, user: Uuid) -> Belongings {
     let policy = id(&post(api, "policies", policy).await);
     let admin_key = json!({"org_id": org, "role": "viewer", "name": "a"});
     let admin_key = id(&post(api, "admin-keys", admin_key).await);
+    let member = json!({"email": format!("{}@x.example", Uuid::now_v7()), "role": "viewer"});
+    let member = id(&post(api, &format!("organizations/{org}/members"), member).await);
+    let path = format!("organizations/{org}/subscription");
+    post(api, &path, unlimited()).await;
     Belongings {
         org,
         project,
@@ -38,7 +43,12 @@ async fn belongings(stage: &Stage, org: Uuid, user: Uuid) -> Belongings {
         policy,
         admin_key,
         user,
+        member,
     }
+}
+
+fn unlimited() -> Value {
+    json!({"limits": {"max_users": null, "max_projects": null, "max_mcp_servers": null, "max_tokens_per_month": null}})
 }
 
 /// A route, with a body that is right, and the least role that may use it on its own organization.
@@ -52,6 +62,7 @@ fn routes(of: &Belongings) -> Vec<Route> {
         policy,
         admin_key,
         user,
+        member,
     } = of;
     let get = |path: String| (Method::GET, path, json!(null), Some("viewer"));
     let post = |path: String, body: Value, role| (Method::POST, path, body, role);
@@ -62,6 +73,41 @@ fn routes(of: &Belongings) -> Vec<Route> {
         get(format!("policies/{policy}")),
         get(format!("users/{user}")),
         post(format!("users/{user}"), json!({"name": "n"}), None),
+        get(format!("organizations/{org}/members")),
+        get(format!("organizations/{org}/members/{member}")),
+        get(format!("organizations/{org}/subscription")),
+        post(
+            format!("organizations/{org}/members"),
+            json!({"email": format!("{}@x.example", Uuid::now_v7()), "role": "viewer"}),
+            Some("admin"),
+        ),
+        post(
+            format!("organizations/{org}/members"),
+            json!({"email": format!("{}@x.example", Uuid::now_v7()), "role": "owner"}),
+            Some("owner"),
+        ),
+        post(
+            format!("organizations/{org}/members/{member}"),
+            json!({"role": "member"}),
+            Some("admin"),
+        ),
+        (
+            Method::DELETE,
+            format!("organizations/{org}/members/{member}"),
+            json!(null),
+            Some("admin"),
+        ),
+        post(
+            format!("organizations/{org}/subscription"),
+            unlimited(),
+            None,
+        ),
+        (
+            Method::DELETE,
+            format!("organizations/{org}/subscription"),
+            json!(null),
+            None,
+        ),
         post(
             format!("organizations/{org}"),
             json!({"name": "n"}),
@@ -216,6 +262,7 @@ async fn what_is_somebody_elses_is_not_there() {
             &theirs.project,
             &theirs.key,
             &theirs.policy,
+            &theirs.member,
         ] {
             assert!(!shown.contains(id), "{list}");
         }
