@@ -15,6 +15,7 @@ mod etag;
 mod identify;
 mod listener;
 mod listing;
+mod mcp;
 mod new_key;
 mod params;
 mod resources;
@@ -26,5 +27,6 @@ mod transaction;
 mod whoami;
 
 pub use database::{Connect, ConnectError};
+pub use mcp::{McpOptions, SecretStore};
 pub use new_key::NewKey;
 pub use server::{AdminApi, openapi};

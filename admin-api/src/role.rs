@@ -30,6 +30,11 @@ pub(crate) enum Act {
     ChangeApiKeys,
     ReadPolicies,
     ChangePolicies,
+    ReadMcp,
+    /// What is registered waits for somebody's approval.
+    RegisterMcp,
+    /// Approving among it.
+    ChangeMcp,
     ReadAdminKeys,
     ChangeAdminKeys,
     ReadAuditLogs,
@@ -58,11 +63,13 @@ impl Act {
             | Self::ReadProjects
             | Self::ReadApiKeys
             | Self::ReadPolicies
+            | Self::ReadMcp
             | Self::ReadUsers => Some(Role::Viewer),
-            Self::ChangeApiKeys => Some(Role::Member),
+            Self::ChangeApiKeys | Self::RegisterMcp => Some(Role::Member),
             Self::ChangeProjects
             | Self::ChangeOrganizations
             | Self::ChangePolicies
+            | Self::ChangeMcp
             | Self::ReadAdminKeys
             | Self::ReadAuditLogs => Some(Role::Admin),
             Self::ChangeAdminKeys => Some(Role::Owner),
