@@ -13,6 +13,7 @@ mod changes;
 mod faults;
 mod life;
 mod lists;
+mod mcp;
 mod openapi;
 mod stage;
 
