@@ -86,9 +86,15 @@ fn respond(
 async fn offering(tools: impl Fn() -> Value + Send + Sync + 'static) -> Upstream {
     Upstream::start(move |received| {
         let question: Value = serde_json::from_slice(&received.body).unwrap_or_default();
-        let response = match question.is_object() {
-            true => answer(&question, &tools()),
-            false => respond(405, "text/plain", ""),
+        let offer = if question["method"] == "tools/list" {
+            tools()
+        } else {
+            json!(null)
+        };
+        let response = if question.is_object() {
+            answer(&question, &offer)
+        } else {
+            respond(405, "text/plain", "")
         };
         std::future::ready(response)
     })
