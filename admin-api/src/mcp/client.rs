@@ -36,7 +36,7 @@ pub(crate) struct Said {
 #[derive(Debug)]
 enum Channel {
     Streamable,
-    Legacy(Stream),
+    Legacy(Box<Stream>),
 }
 
 /// A conversation.
@@ -99,7 +99,7 @@ pub(super) async fn ask_sse(
         wire,
         url: endpoint,
         headers,
-        channel: Channel::Legacy(stream),
+        channel: Channel::Legacy(Box::new(stream)),
         last_id: 0,
     };
     session.talk().await

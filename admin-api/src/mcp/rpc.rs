@@ -21,9 +21,10 @@ pub(super) fn notice(method: &str) -> String {
 /// It is no JSON, or the server has refused.
 pub(super) fn answer(message: &[u8], id: u64) -> Result<Option<Value>, Trouble> {
     let message: Value = serde_json::from_slice(message).map_err(|_| Trouble::NotJson)?;
-    let messages = match message {
-        Value::Array(messages) => messages,
-        message => vec![message],
+    let messages = if let Value::Array(messages) = message {
+        messages
+    } else {
+        vec![message]
     };
     let is_answer = |message: &Value| {
         let is_ours = message.get("id").and_then(Value::as_u64) == Some(id);

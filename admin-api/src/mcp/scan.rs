@@ -69,12 +69,17 @@ pub(crate) async fn look(subject: Subject, options: &McpOptions) -> Result<Seen,
     };
     let found = tokio::time::timeout(PATIENCE, looking.ask(&subject)).await;
     let raw = found.unwrap_or(Err(Trouble::Timeout));
-    let raw = raw.map_err(|trouble| revealed.redact(&trouble.to_string()))?;
+    let raw = raw.map_err(|trouble| readable(&revealed.redact(&trouble.to_string())))?;
     let raw = raw.without(&revealed);
     let judging = tokio::task::spawn_blocking(move || judge(&subject, raw));
     judging
         .await
         .map_err(|_| "the tools couldn't be judged".to_owned())
+}
+
+/// Without what can't be stored or seen: parts of it are the server's.
+fn readable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// What was said, before anybody has thought about it.

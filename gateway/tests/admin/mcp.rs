@@ -22,6 +22,10 @@ async fn stage() -> Stage {
 }
 
 /// A body that registers a server.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is made where it is given"
+)]
 fn server(stage: &Stage, name: &str, kind: &str, config: Value) -> Value {
     json!({"project_id": stage.scene.tenant.project_id, "name": name, "transport_type": kind,
         "transport_config": config})

@@ -60,7 +60,7 @@ const RULES: &[(Code, &[&str])] = &[
 pub(super) fn find(tool: &Tool) -> Vec<Finding> {
     let mut findings = Vec::new();
     walk(&tool.schema, &mut |schema| {
-        look(&tool.name, schema, &mut findings)
+        look(&tool.name, schema, &mut findings);
     });
     let kind = tool.schema.get("type");
     if !tool.schema.is_object() || kind.is_some_and(|kind| kind != "object") {

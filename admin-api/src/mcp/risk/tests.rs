@@ -28,6 +28,7 @@ fn found(entry: Value) -> String {
     said.collect::<Vec<_>>().join(" ")
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tables read better")]
 fn check(entry: Value, expected: &str) {
     assert_eq!(found(entry.clone()), expected, "{entry}");
 }
@@ -40,6 +41,7 @@ fn described(description: &str) -> Value {
     json!({"name": "look", "description": description, "inputSchema": {"type": "object", "properties": {}}})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tables read better")]
 fn taking(schema: Value) -> Value {
     json!({"name": "look", "inputSchema": schema})
 }

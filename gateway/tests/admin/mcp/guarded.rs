@@ -9,7 +9,7 @@ use testkit::Upstream;
 use super::{look, offering, path_of, register, respond, scan, server, stage};
 use crate::stage::{Stage, post};
 
-async fn error_of(scanned: &Value) -> String {
+fn error_of(scanned: &Value) -> String {
     assert_eq!(scanned["security_scan_status"], "failed", "{scanned}");
     scanned["security_scan_results"]["error"]
         .as_str()
@@ -33,13 +33,13 @@ async fn nothing_but_public_addresses_is_reached_by_default() {
         "0.0.0.0",
     ] {
         let path = register(&stage, &admin, &format!("http://{host}:{port}/mcp")).await;
-        let error = error_of(&scan(&admin, &path).await).await;
+        let error = error_of(&scan(&admin, &path).await);
         assert!(error.contains("not public"), "{host}: {error}");
     }
     let mut body = server(&stage, "m", "stdio", json!({"command": "x"}));
     body["manifest_url"] = json!(metadata);
     let path = path_of(&post(&admin, "mcp-servers", body).await);
-    let error = error_of(&scan(&admin, &path).await).await;
+    let error = error_of(&scan(&admin, &path).await);
     assert!(error.contains("not public"), "{error}");
     assert_eq!(upstream.connections(), 0);
 }
@@ -74,7 +74,7 @@ async fn redirects_are_not_followed_and_endpoints_stay_at_home() {
     })
     .await;
     let path = register(&stage, &admin, &redirecting.url()).await;
-    let error = error_of(&scan(&admin, &path).await).await;
+    let error = error_of(&scan(&admin, &path).await);
     assert!(
         error.contains("307") && error.contains("not followed"),
         "{error}"
@@ -87,7 +87,7 @@ async fn redirects_are_not_followed_and_endpoints_stay_at_home() {
     .await;
     let body = server(&stage, "sse", "sse", json!({"url": straying.url()}));
     let path = path_of(&post(&admin, "mcp-servers", body).await);
-    let error = error_of(&scan(&admin, &path).await).await;
+    let error = error_of(&scan(&admin, &path).await);
     assert!(error.contains("own origin"), "{error}");
     assert_eq!(hits.load(Ordering::SeqCst), 0);
 }

@@ -95,6 +95,14 @@ async fn answers_that_are_none_fail_the_scan_and_nothing_else() {
             listing(|_| stream(upstream::whole("data: \u{7}\n\n"))).await,
         ),
         (
+            "the server refused: a\u{fffd}b",
+            listing(|question| {
+                let error = json!({"code": 1, "message": "a\0b"});
+                json_answer(json!({"id": question["id"], "error": error}).to_string())
+            })
+            .await,
+        ),
+        (
             "has no result",
             listing(move |question| json_answer(result(question, "{\"tools\": {}}"))).await,
         ),
