@@ -173,9 +173,10 @@ install_cargo_tools() {
     fi
 }
 
-# The official Claude SDKs, which the end-to-end tests run against the gateway.
+# The official Claude and MCP SDKs, which the end-to-end tests run against the gateway.
 install_sdks() {
     local language version
+    gateway/tests/admin/mcp/sdk/run.sh prepare
     for language in python typescript; do
         for version in newest 0x; do
             "gateway/tests/sdk/$language/run.sh" "$version" prepare

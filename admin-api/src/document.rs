@@ -21,6 +21,7 @@ const OF_CHANGES: &[(&str, &str)] = &[
     ("409", "It is taken, or not as it would have to be"),
     ("412", "If-Match is stale"),
     ("413", "The body is too large"),
+    ("429", "Too many of these run already"),
 ];
 
 /// What goes wrong.

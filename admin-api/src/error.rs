@@ -152,6 +152,16 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "conflict_error", code, message)
     }
 
+    pub(crate) fn busy(code: &'static str, message: &str) -> Self {
+        let message = message.to_owned();
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limit_error",
+            code,
+            message,
+        )
+    }
+
     pub(crate) fn stale() -> Self {
         Self::new(
             StatusCode::PRECONDITION_FAILED,
@@ -268,6 +278,10 @@ fn taken(constraint: &str) -> String {
         "idx_orgs_slug" => "slug: another organization has it".to_owned(),
         "idx_users_email" => "email: another user has it".to_owned(),
         "idx_projects_org_slug" => "slug: another project of the organization has it".to_owned(),
+        "idx_mcp_servers_project_name" => {
+            "name: another MCP server of the project has it".to_owned()
+        }
+        "mcp_tools_server_id_name_key" => "name: another tool of the server has it".to_owned(),
         other => format!("there is one already ({other})"),
     }
 }

@@ -50,6 +50,11 @@ fn tag(updated_at: DateTime<Utc>) -> String {
 pub(crate) struct IfMatch(Option<String>);
 
 impl IfMatch {
+    /// Asks for nothing.
+    pub(crate) fn any() -> Self {
+        Self(None)
+    }
+
     /// Refuses if the object isn't the one that was meant.
     pub(crate) fn check(&self, object: &impl Versioned) -> Result<()> {
         let Some(wanted) = &self.0 else { return Ok(()) };

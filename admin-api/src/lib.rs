@@ -16,6 +16,7 @@ mod identify;
 mod limits;
 mod listener;
 mod listing;
+mod mcp;
 mod new_key;
 mod origin;
 mod params;
@@ -28,5 +29,6 @@ mod transaction;
 mod whoami;
 
 pub use database::{Connect, ConnectError};
+pub use mcp::{McpOptions, SecretStore};
 pub use new_key::NewKey;
 pub use server::{AdminApi, openapi};

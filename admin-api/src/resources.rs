@@ -5,6 +5,8 @@ mod api_keys;
 mod audit_logs;
 mod invitations;
 mod members;
+mod mcp_servers;
+mod mcp_tools;
 mod organizations;
 mod policies;
 mod projects;
@@ -45,6 +47,21 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(admin_keys::show))
         .routes(routes!(admin_keys::revoke))
         .routes(routes!(audit_logs::list))
+        .routes(routes!(mcp_servers::list, mcp_servers::create))
+        .routes(routes!(
+            mcp_servers::show,
+            mcp_servers::update,
+            mcp_servers::delete
+        ))
+        .routes(routes!(mcp_servers::approve))
+        .routes(routes!(mcp_servers::reject))
+        .routes(routes!(mcp_servers::scan))
+        .routes(routes!(mcp_tools::list, mcp_tools::create))
+        .routes(routes!(
+            mcp_tools::show,
+            mcp_tools::update,
+            mcp_tools::delete
+        ))
         .routes(routes!(policies::list, policies::create))
         .routes(routes!(policies::validate))
         .routes(routes!(policies::show, policies::update, policies::delete))

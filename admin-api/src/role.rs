@@ -30,6 +30,11 @@ pub(crate) enum Act {
     ChangeApiKeys,
     ReadPolicies,
     ChangePolicies,
+    ReadMcp,
+    /// What is registered waits for somebody's approval.
+    RegisterMcp,
+    /// Approving among it.
+    ChangeMcp,
     ReadAdminKeys,
     ChangeAdminKeys,
     ReadAuditLogs,
@@ -64,12 +69,14 @@ impl Act {
             | Self::ReadApiKeys
             | Self::ReadPolicies
             | Self::ReadUsers
-            | Self::ReadMembers => Some(Role::Viewer),
-            Self::ChangeApiKeys => Some(Role::Member),
+            | Self::ReadMembers
+            | Self::ReadMcp => Some(Role::Viewer),
+            Self::ChangeApiKeys | Self::RegisterMcp => Some(Role::Member),
             Self::ChangeProjects
             | Self::ChangeOrganizations
             | Self::ChangePolicies
             | Self::ChangeMembers
+            | Self::ChangeMcp
             | Self::ReadAdminKeys
             | Self::ReadAuditLogs => Some(Role::Admin),
             Self::ChangeAdminKeys => Some(Role::Owner),

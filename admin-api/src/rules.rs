@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::{OrgId, PolicyId, ProjectId};
-use policy_engine::{Engine, Fault, OrgSource, PolicySource, PolicyStatus, ProjectSource};
+use domain::{McpServerId, OrgId, PolicyId, ProjectId};
+use policy_engine::{
+    Engine, Fault, OrgSource, PolicySource, PolicyStatus, ProjectSource, ServerSource,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -56,6 +58,19 @@ pub(crate) async fn check_project(shared: &Shared, settings: &Value, quotas: &Va
     let (org, mut project) = sources();
     project.settings = settings.clone();
     project.quotas = quotas.clone();
+    refuse(&faults(shared, org, project).await)
+}
+
+/// The same of an MCP server's terms.
+pub(crate) async fn check_server(shared: &Shared, policy: &Value) -> Result<()> {
+    let (org, mut project) = sources();
+    project.mcp_servers.push(ServerSource {
+        id: McpServerId(Uuid::nil()),
+        name: "server".to_owned(),
+        status: "approved".to_owned(),
+        policy: policy.clone(),
+        tools: Vec::new(),
+    });
     refuse(&faults(shared, org, project).await)
 }
 

@@ -14,6 +14,7 @@ use crate::database::{Connect, Pool};
 use crate::error::ApiError;
 use crate::identify::identify;
 use crate::listener::{Bounded, Peer};
+use crate::mcp::{McpOptions, Places};
 use crate::{document, resources, whoami};
 
 /// What every request needs.
@@ -23,6 +24,9 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     /// Whose turn it is to compile rules.
     pub(crate) compiling: Arc<Semaphore>,
+    pub(crate) mcp: McpOptions,
+    /// For scans that run.
+    pub(crate) scans: Places,
 }
 
 /// The control plane.
@@ -40,8 +44,17 @@ impl AdminApi {
                 pool: Pool::new(connect),
                 clock,
                 compiling: Arc::new(Semaphore::new(1)),
+                mcp: McpOptions::default(),
+                scans: Places::default(),
             },
         }
+    }
+
+    /// What scans of MCP servers may reach and use; without it, public addresses and no secrets.
+    #[must_use]
+    pub fn with_mcp(mut self, options: McpOptions) -> Self {
+        self.shared.mcp = options;
+        self
     }
 
     /// Serves until `stop`; requests that run then may end.

@@ -19,7 +19,7 @@ use proxy::{OnClientDisconnect, Target};
 use tracing::Level;
 
 pub(crate) use self::fault::Faults;
-pub(crate) use self::layers::{Layers, environment};
+pub(crate) use self::layers::{Layers, SECRET_PREFIX, environment};
 use self::read::Reader;
 
 /// Two segments of each of two streams, and what is in between.
@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) proxy: ProxyOptions,
     pub(crate) upstream: UpstreamConfig,
     pub(crate) admin_listen: SocketAddr,
+    pub(crate) mcp: McpConfig,
     pub(crate) metrics_listen: SocketAddr,
     pub(crate) ingest: ingest::Options,
     pub(crate) on_client_disconnect: OnClientDisconnect,
@@ -68,6 +69,15 @@ pub(crate) struct UpstreamConfig {
     pub(crate) connect_timeout: Duration,
     pub(crate) first_byte_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+}
+
+/// `mcp.*`
+#[derive(Debug, Clone)]
+pub(crate) struct McpConfig {
+    /// What scans may reach though it isn't public.
+    pub(crate) allowed_networks: Vec<IpNet>,
+    /// Files with secrets of organizations.
+    pub(crate) secrets_dir: Option<PathBuf>,
 }
 
 /// `prices.*`
@@ -125,6 +135,10 @@ impl Config {
             proxy: proxy(&mut reader),
             upstream: upstream(&mut reader),
             admin_listen: reader.value("admin.listen", loopback(8081)),
+            mcp: McpConfig {
+                allowed_networks: reader.networks("mcp.allowed_networks"),
+                secrets_dir: reader.directory("mcp.secrets_dir"),
+            },
             metrics_listen: reader.value("metrics.listen", loopback(9464)),
             ingest: ingest(&mut reader, &data_dir),
             on_client_disconnect: reader

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use metrics::{counter, describe_counter};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry};
@@ -21,8 +21,12 @@ pub(crate) fn start(options: &LogOptions) {
         LogFormat::Text => lines.boxed(),
     };
     let level = LevelFilter::from_level(options.level);
+    // The driver would log the parameters of its statements, which may be secret.
+    let targets = Targets::new()
+        .with_default(level)
+        .with_target("tokio_postgres", level.min(LevelFilter::INFO));
     if let Err(error) = registry()
-        .with(lines.and_then(CountErrors).with_filter(level))
+        .with(lines.and_then(CountErrors).with_filter(targets))
         .try_init()
     {
         tracing::debug!(%error, "the log was already started");

@@ -165,6 +165,7 @@ impl Running {
         tasks.spawn(admin::serve(
             admin_listener,
             database.clone(),
+            config.mcp.clone(),
             Arc::clone(&clock),
             tasks.clone(),
             draining.clone(),

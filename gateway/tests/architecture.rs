@@ -52,6 +52,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("governor", &["policy-engine"]),
     ("hyper", &["load-tests", "proxy", "simulator", "testkit"]),
     ("hyper-util", &["proxy", "simulator", "testkit"]),
+    ("reqwest", &["admin-api"]),
     (
         "tokio-postgres",
         &[

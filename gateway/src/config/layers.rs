@@ -18,6 +18,8 @@ const KEYS: &[&str] = &[
     "ingest.writers",
     "log.format",
     "log.level",
+    "mcp.allowed_networks",
+    "mcp.secrets_dir",
     "metering.on_client_disconnect",
     "metering.poll_interval",
     "metrics.listen",
@@ -47,6 +49,9 @@ const RESERVED: &[&str] = &["admin.tls", "database.read_url"];
 
 /// Secrets, which may also be read from a file that the variable with `_FILE` at its end names.
 const SECRETS: &[&str] = &["database.url", "upstream.api_key"];
+
+/// Secrets of organizations, for MCP servers: `MINDWEAVE_SECRET_ACME__GITHUB_TOKEN`. They are no settings.
+pub(crate) const SECRET_PREFIX: &str = "MINDWEAVE_SECRET_";
 
 /// Upstream keys by organization slug; only in the file.
 const UPSTREAM_KEYS: &str = "upstream.keys";
@@ -213,6 +218,7 @@ fn is_variable(name: &str) -> bool {
         || SECRETS
             .iter()
             .any(|key| name.strip_suffix("_FILE") == Some(&variable(key)))
+        || name.starts_with(SECRET_PREFIX)
 }
 
 /// Scalars as they are written; lists with commas.

@@ -178,6 +178,15 @@ impl Reader {
         networks
     }
 
+    /// A directory that is there.
+    pub(crate) fn directory(&mut self, key: &str) -> Option<PathBuf> {
+        let path: PathBuf = self.optional(key)?;
+        if !path.is_dir() {
+            self.fault(key, format!("`{}` is no directory", path.display()));
+        }
+        Some(path)
+    }
+
     pub(crate) fn target(&mut self, key: &str, url: &str, api_key: Option<&Secret>) -> Target {
         match Target::new(url, api_key.map(|key| key.0.as_str())) {
             Ok(target) => target,

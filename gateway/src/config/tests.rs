@@ -128,3 +128,26 @@ fn an_unknown_variable_is_mentioned_not_refused() {
     assert_eq!(layers.warnings.len(), 1);
     assert!(Config::read(layers, Purpose::Other).is_ok());
 }
+
+#[test]
+fn scans_reach_what_is_allowed_and_secrets_of_organizations_are_no_settings() {
+    let environment = [("MINDWEAVE_SECRET_ACME__TOKEN", "x")];
+    let file = "[mcp]\nallowed_networks = [\"10.0.0.0/8\", \"::1\"]\nsecrets_dir = \"/\"";
+    let layers = layers(file, &environment, &[]);
+    assert_eq!(layers.warnings, Vec::<String>::new());
+    let config = Config::read(layers, Purpose::Other).unwrap();
+    assert_eq!(config.mcp.allowed_networks.len(), 2);
+    assert_eq!(config.mcp.secrets_dir.as_deref(), Some(Path::new("/")));
+    let wrong = "[mcp]\nallowed_networks = [\"all\"]\nsecrets_dir = \"/nowhere\"\nnothing = 1";
+    let found = faults(wrong, &[], Purpose::Other);
+    for key in [
+        "mcp.allowed_networks: `all`",
+        "mcp.nothing: there is no",
+        "mcp.secrets_dir: `/nowhere`",
+    ] {
+        assert!(
+            found.iter().any(|fault| fault.starts_with(key)),
+            "{found:?}"
+        );
+    }
+}

@@ -15,6 +15,8 @@ struct Belongings {
     key: String,
     policy: String,
     admin_key: String,
+    mcp_server: String,
+    mcp_tool: String,
     user: Uuid,
     member: String,
 }
@@ -36,12 +38,19 @@ async fn belongings(stage: &Stage, org: Uuid, user: Uuid) -> Belongings {
     let member = id(&post(api, &format!("organizations/{org}/members"), member).await);
     let path = format!("organizations/{org}/subscription");
     post(api, &path, unlimited()).await;
+    let server = json!({"project_id": project, "name": "m", "registered_by": user, "transport_type": "stdio",
+        "transport_config": {"command": "x"}});
+    let mcp_server = id(&post(api, "mcp-servers", server).await);
+    let tool = json!({"server_id": mcp_server, "name": "t"});
+    let mcp_tool = id(&post(api, "mcp-tools", tool).await);
     Belongings {
         org,
         project,
         key,
         policy,
         admin_key,
+        mcp_server,
+        mcp_tool,
         user,
         member,
     }
@@ -61,6 +70,8 @@ fn routes(of: &Belongings) -> Vec<Route> {
         key,
         policy,
         admin_key,
+        mcp_server,
+        mcp_tool,
         user,
         member,
     } = of;
@@ -153,6 +164,55 @@ fn routes(of: &Belongings) -> Vec<Route> {
         (
             Method::DELETE,
             format!("policies/{policy}"),
+            json!(null),
+            Some("admin"),
+        ),
+        get(format!("mcp-servers/{mcp_server}")),
+        get(format!("mcp-tools/{mcp_tool}")),
+        post(
+            "mcp-servers".to_owned(),
+            json!({"project_id": project, "name": Uuid::now_v7(), "transport_type": "stdio", "transport_config": {"command": "x"}}),
+            Some("member"),
+        ),
+        post(
+            format!("mcp-servers/{mcp_server}"),
+            json!({"version": "2"}),
+            Some("admin"),
+        ),
+        post(
+            format!("mcp-servers/{mcp_server}/approve"),
+            json!({"accept_unscanned": true}),
+            Some("admin"),
+        ),
+        post(
+            format!("mcp-servers/{mcp_server}/reject"),
+            json!({"reason": "r"}),
+            Some("admin"),
+        ),
+        post(
+            format!("mcp-servers/{mcp_server}/scan"),
+            json!({}),
+            Some("admin"),
+        ),
+        post(
+            "mcp-tools".to_owned(),
+            json!({"server_id": mcp_server, "name": Uuid::now_v7()}),
+            Some("admin"),
+        ),
+        post(
+            format!("mcp-tools/{mcp_tool}"),
+            json!({"enabled": false}),
+            Some("admin"),
+        ),
+        (
+            Method::DELETE,
+            format!("mcp-tools/{mcp_tool}"),
+            json!(null),
+            Some("admin"),
+        ),
+        (
+            Method::DELETE,
+            format!("mcp-servers/{mcp_server}"),
             json!(null),
             Some("admin"),
         ),
@@ -255,6 +315,8 @@ async fn what_is_somebody_elses_is_not_there() {
         "users",
         "admin-keys",
         "audit-logs",
+        "mcp-servers",
+        "mcp-tools",
     ] {
         let shown = get(&owner, &format!("{list}?limit=1000")).await.to_string();
         for id in [
@@ -263,6 +325,8 @@ async fn what_is_somebody_elses_is_not_there() {
             &theirs.key,
             &theirs.policy,
             &theirs.member,
+            &theirs.mcp_server,
+            &theirs.mcp_tool,
         ] {
             assert!(!shown.contains(id), "{list}");
         }

@@ -14,6 +14,7 @@ mod faults;
 mod life;
 mod lists;
 mod members;
+mod mcp;
 mod openapi;
 mod plans;
 mod stage;

@@ -4,6 +4,7 @@ use domain::KeyHash;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::client::Answer;
+use testkit::gateway::Builder;
 use testkit::{Client, Gateway, Scene, Upstream};
 use uuid::Uuid;
 
@@ -18,9 +19,13 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
-        let scene = Scene::new().await;
+        Self::with(Scene::new().await, |gateway| gateway).await
+    }
+
+    /// With settings of the gateway's.
+    pub(crate) async fn with(scene: Scene, set: impl FnOnce(Builder) -> Builder) -> Self {
         let upstream = Upstream::simulator().await;
-        let gateway = scene.serve(MINDWEAVE, &upstream).start().await;
+        let gateway = set(scene.serve(MINDWEAVE, &upstream)).start().await;
         let key = admin_key(&scene, None, None, "owner").await;
         Self {
             installation: Client::new(gateway.ready_text("admin_url"), &key),
