@@ -6,6 +6,7 @@ mod audit_logs;
 mod organizations;
 mod policies;
 mod projects;
+mod usage;
 mod users;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(admin_keys::show))
         .routes(routes!(admin_keys::revoke))
         .routes(routes!(audit_logs::list))
+        .routes(routes!(usage::list))
         .routes(routes!(policies::list, policies::create))
         .routes(routes!(policies::validate))
         .routes(routes!(policies::show, policies::update, policies::delete))

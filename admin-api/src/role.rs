@@ -34,6 +34,7 @@ pub(crate) enum Act {
     ChangeAdminKeys,
     ReadAuditLogs,
     ReadUsers,
+    ReadUsage,
     /// They may be members of other organizations too.
     ChangeUsers,
 }
@@ -58,7 +59,8 @@ impl Act {
             | Self::ReadProjects
             | Self::ReadApiKeys
             | Self::ReadPolicies
-            | Self::ReadUsers => Some(Role::Viewer),
+            | Self::ReadUsers
+            | Self::ReadUsage => Some(Role::Viewer),
             Self::ChangeApiKeys => Some(Role::Member),
             Self::ChangeProjects
             | Self::ChangeOrganizations

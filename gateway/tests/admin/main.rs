@@ -15,6 +15,7 @@ mod life;
 mod lists;
 mod openapi;
 mod stage;
+mod usage;
 
 /// The binary under test.
 const MINDWEAVE: &str = env!("CARGO_BIN_EXE_mindweave");

@@ -18,7 +18,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
-        let scene = Scene::new().await;
+        Self::on(Scene::new().await).await
+    }
+
+    /// A gateway that finds what is there already.
+    pub(crate) async fn on(scene: Scene) -> Self {
         let upstream = Upstream::simulator().await;
         let gateway = scene.serve(MINDWEAVE, &upstream).start().await;
         let key = admin_key(&scene, None, None, "owner").await;
