@@ -106,14 +106,14 @@ impl Filter {
         self.conditions.push(condition.to_owned());
     }
 
-    fn sql(&self) -> String {
+    pub(crate) fn sql(&self) -> String {
         if self.conditions.is_empty() {
             return "TRUE".to_owned();
         }
         self.conditions.join(" AND ")
     }
 
-    fn values(&self) -> Vec<Param<'_>> {
+    pub(crate) fn values(&self) -> Vec<Param<'_>> {
         self.values
             .iter()
             .map(|value| &**value as Param<'_>)

@@ -29,6 +29,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Paged<T> {
     }
 }
 
+/// The query of what is no such list.
+#[derive(Debug)]
+pub(crate) struct Queried<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Queried<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        parse(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
 fn parse<T: DeserializeOwned>(query: &str) -> Result<T> {
     if query.contains("%00") {
         return Err(ApiError::invalid(

@@ -11,6 +11,7 @@ mod organizations;
 mod policies;
 mod projects;
 mod subscriptions;
+mod usage;
 mod users;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -62,6 +63,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
             mcp_tools::update,
             mcp_tools::delete
         ))
+        .routes(routes!(usage::list))
         .routes(routes!(policies::list, policies::create))
         .routes(routes!(policies::validate))
         .routes(routes!(policies::show, policies::update, policies::delete))

@@ -39,6 +39,7 @@ pub(crate) enum Act {
     ChangeAdminKeys,
     ReadAuditLogs,
     ReadUsers,
+    ReadUsage,
     /// They may be members of other organizations too.
     ChangeUsers,
     ReadMembers,
@@ -70,7 +71,8 @@ impl Act {
             | Self::ReadPolicies
             | Self::ReadUsers
             | Self::ReadMembers
-            | Self::ReadMcp => Some(Role::Viewer),
+            | Self::ReadMcp
+            | Self::ReadUsage => Some(Role::Viewer),
             Self::ChangeApiKeys | Self::RegisterMcp => Some(Role::Member),
             Self::ChangeProjects
             | Self::ChangeOrganizations

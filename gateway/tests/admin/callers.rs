@@ -292,6 +292,22 @@ async fn each_role_may_what_it_may_in_its_own_organization() {
 }
 
 #[tokio::test]
+async fn every_role_reads_the_usage_of_its_organization() {
+    let stage = Stage::new().await;
+    for role in ROLES {
+        let client = stage.of_tenant(role).await;
+        get(
+            &client,
+            "usage?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z",
+        )
+        .await;
+    }
+    let nobody = stage.client("");
+    let answer = nobody.get(&at("usage?since=2020-01-01T00:00:00Z")).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn what_is_somebody_elses_is_not_there() {
     let stage = Stage::new().await;
     let other = testkit::Tenant::create(&stage.scene.sql).await;

@@ -18,6 +18,7 @@ mod mcp;
 mod openapi;
 mod plans;
 mod stage;
+mod usage;
 
 /// The binary under test.
 const MINDWEAVE: &str = env!("CARGO_BIN_EXE_mindweave");

@@ -19,7 +19,12 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
-        Self::with(Scene::new().await, |gateway| gateway).await
+        Self::on(Scene::new().await).await
+    }
+
+    /// A gateway that finds what is there already.
+    pub(crate) async fn on(scene: Scene) -> Self {
+        Self::with(scene, |gateway| gateway).await
     }
 
     /// With settings of the gateway's.
