@@ -9,9 +9,11 @@ use domain::key::ADMIN_KEY_PREFIX;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use ipnet::IpNet;
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::error::{ApiError, Result};
+use crate::idempotency::Once;
 use crate::identify::RequestId;
 use crate::listener::Peer;
 use crate::role::{Act, Role};
@@ -35,6 +37,8 @@ pub(crate) struct Caller {
     pub(crate) address: IpAddr,
     pub(crate) user_agent: String,
     pub(crate) request_id: Uuid,
+    /// If what it makes is to be made once.
+    pub(crate) once: Option<Once>,
 }
 
 impl Caller {
@@ -80,7 +84,7 @@ impl Caller {
 impl Caller {
     /// Refuses if the key isn't good any more: what was sent may have taken its time.
     pub(crate) async fn check_again(&self, transaction: &Transaction) -> Result<()> {
-        let known = Known::find(transaction, &self.hash).await?;
+        let known = Known::find(transaction.client(), &self.hash).await?;
         known.check(self.address)?;
         if known.role < self.role {
             return Err(ApiError::forbidden("role_missing", "the role has changed"));
@@ -93,16 +97,18 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self> {
-        let key = key(parts)?;
+        let credential = key(parts)?.to_vec();
+        let key = KeyHash::of(&credential);
         let address = parts.extensions.get::<ConnectInfo<Peer>>();
         let address = address.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.0.0.ip());
         let request_id = parts.extensions.get::<RequestId>();
         let request_id = request_id.map_or_else(Uuid::now_v7, |id| id.0);
         let user_agent = parts.headers.get(USER_AGENT);
         let user_agent = user_agent.map_or("".into(), |it| String::from_utf8_lossy(it.as_bytes()));
-        let transaction = Transaction::open(&shared.pool).await?;
-        let known = Known::find(&transaction, &key).await;
-        let known = transaction.end(known).await?;
+        // Looked at again in the transaction of whatever is done: no lock is needed here.
+        let connection = shared.pool.get().await?;
+        let known = Known::find(&connection.client, &key).await?;
+        drop(connection);
         known.check(address.to_canonical())?;
         Ok(Self {
             key_id: known.id,
@@ -115,12 +121,13 @@ impl FromRequestParts<Shared> for Caller {
             address: address.to_canonical(),
             user_agent: user_agent.chars().take(MAX_USER_AGENT).collect(),
             request_id,
+            once: Once::read(parts, known.id, &credential)?,
         })
     }
 }
 
 /// The key, in either of the two places.
-fn key(parts: &Parts) -> Result<KeyHash> {
+fn key(parts: &Parts) -> Result<&[u8]> {
     let bearer = parts.headers.get(AUTHORIZATION).map(|value| {
         let value = value.as_bytes();
         let (scheme, rest) = value.split_at(value.len().min(7));
@@ -145,7 +152,7 @@ fn key(parts: &Parts) -> Result<KeyHash> {
             "x-api-key and authorization differ",
         )),
         // Anything else can't be one, and costs no look into the database.
-        (Some(key), _) | (None, Some(key)) if is_admin_key(key) => Ok(KeyHash::of(key)),
+        (Some(key), _) | (None, Some(key)) if is_admin_key(key) => Ok(key),
         (Some(key), _) | (None, Some(key)) if !key.is_empty() => Err(ApiError::unauthenticated(
             "key_unknown",
             "there is no such admin key",
@@ -175,7 +182,7 @@ struct Known {
 }
 
 impl Known {
-    async fn find(transaction: &Transaction, key: &KeyHash) -> Result<Self> {
+    async fn find(client: &Client, key: &KeyHash) -> Result<Self> {
         // Bookkeeping is written once a minute at most.
         let query = "WITH found AS (
                 SELECT k.id, k.name, k.user_id, k.org_id, k.role, k.expires_at, k.status, k.allowed_ips::text[] AS allowed_ips,
@@ -193,7 +200,7 @@ impl Known {
                   AND coalesce(admin_keys.last_used_at, '-infinity') < now() - interval '1 minute'
             )
             SELECT * FROM found";
-        let row = transaction.maybe(query, &[&key.to_hex()]).await?;
+        let row = client.query_opt(query, &[&key.to_hex()]).await?;
         let row = row.ok_or_else(|| {
             ApiError::unauthenticated("key_unknown", "there is no such admin key")
         })?;

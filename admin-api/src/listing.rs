@@ -245,5 +245,5 @@ pub(crate) async fn show<T: Listed>(
     let found = Transaction::within(&shared.pool, caller, async |transaction| {
         find(transaction, caller, id).await
     });
-    Ok(Tagged(StatusCode::OK, found.await?))
+    Ok(Tagged::Fresh(StatusCode::OK, found.await?))
 }

@@ -11,6 +11,7 @@
 mod callers;
 mod changes;
 mod faults;
+mod idempotency;
 mod life;
 mod lists;
 mod openapi;
