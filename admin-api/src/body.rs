@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{ApiError, Result};
+use crate::idempotency::BodyDigest;
 
 /// More than any object here needs.
 const MAX_BYTES: usize = 256 << 10;
@@ -25,6 +26,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
+        let digest = request.extensions().get::<BodyDigest>().cloned();
         let reading = axum::body::to_bytes(request.into_body(), MAX_BYTES);
         let read = tokio::time::timeout(PATIENCE, reading).await;
         let read = read.map_err(|_| ApiError::body_timeout())?;
@@ -37,6 +39,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 ApiError::invalid("", "the body broke off")
             }
         })?;
+        if let Some(digest) = digest {
+            digest.set(&bytes);
+        }
         parse(&bytes).map(Self)
     }
 }

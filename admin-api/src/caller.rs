@@ -9,9 +9,11 @@ use domain::key::ADMIN_KEY_PREFIX;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use ipnet::IpNet;
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::error::{ApiError, Result};
+use crate::idempotency::Once;
 use crate::origin::Origin;
 use crate::role::{Act, Role};
 use crate::server::Shared;
@@ -30,6 +32,8 @@ pub(crate) struct Caller {
     pub(crate) role: Role,
     pub(crate) expires_at: Option<DateTime<Utc>>,
     pub(crate) origin: Origin,
+    /// If what it makes is to be made once.
+    pub(crate) once: Option<Once>,
 }
 
 impl Caller {
@@ -75,7 +79,7 @@ impl Caller {
 impl Caller {
     /// Refuses if the key isn't good any more: what was sent may have taken its time.
     pub(crate) async fn check_again(&self, transaction: &Transaction) -> Result<()> {
-        let known = Known::find(transaction, &self.hash).await?;
+        let known = Known::find(transaction.client(), &self.hash).await?;
         known.check(self.origin.address)?;
         if known.role < self.role {
             return Err(ApiError::forbidden("role_missing", "the role has changed"));
@@ -88,11 +92,13 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self> {
-        let key = key(parts)?;
+        let credential = key(parts)?.to_vec();
+        let key = KeyHash::of(&credential);
         let origin = Origin::of(parts);
-        let transaction = Transaction::open(&shared.pool).await?;
-        let known = Known::find(&transaction, &key).await;
-        let known = transaction.end(known).await?;
+        // Looked at again in the transaction of whatever is done: no lock is needed here.
+        let connection = shared.pool.get().await?;
+        let known = Known::find(&connection.client, &key).await?;
+        drop(connection);
         known.check(origin.address)?;
         Ok(Self {
             key_id: known.id,
@@ -103,12 +109,13 @@ impl FromRequestParts<Shared> for Caller {
             role: known.role,
             expires_at: known.expires_at,
             origin,
+            once: Once::read(parts, known.id, &credential)?,
         })
     }
 }
 
 /// The key, in either of the two places.
-fn key(parts: &Parts) -> Result<KeyHash> {
+fn key(parts: &Parts) -> Result<&[u8]> {
     let bearer = parts.headers.get(AUTHORIZATION).map(|value| {
         let value = value.as_bytes();
         let (scheme, rest) = value.split_at(value.len().min(7));
@@ -133,7 +140,7 @@ fn key(parts: &Parts) -> Result<KeyHash> {
             "x-api-key and authorization differ",
         )),
         // Anything else can't be one, and costs no look into the database.
-        (Some(key), _) | (None, Some(key)) if is_admin_key(key) => Ok(KeyHash::of(key)),
+        (Some(key), _) | (None, Some(key)) if is_admin_key(key) => Ok(key),
         (Some(key), _) | (None, Some(key)) if !key.is_empty() => Err(ApiError::unauthenticated(
             "key_unknown",
             "there is no such admin key",
@@ -163,7 +170,7 @@ struct Known {
 }
 
 impl Known {
-    async fn find(transaction: &Transaction, key: &KeyHash) -> Result<Self> {
+    async fn find(client: &Client, key: &KeyHash) -> Result<Self> {
         // Bookkeeping is written once a minute at most.
         let query = "WITH found AS (
                 SELECT k.id, k.name, k.user_id, k.org_id, k.role, k.expires_at, k.status, k.allowed_ips::text[] AS allowed_ips,
@@ -181,7 +188,7 @@ impl Known {
                   AND coalesce(admin_keys.last_used_at, '-infinity') < now() - interval '1 minute'
             )
             SELECT * FROM found";
-        let row = transaction.maybe(query, &[&key.to_hex()]).await?;
+        let row = client.query_opt(query, &[&key.to_hex()]).await?;
         let row = row.ok_or_else(|| {
             ApiError::unauthenticated("key_unknown", "there is no such admin key")
         })?;

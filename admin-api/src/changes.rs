@@ -1,24 +1,44 @@
 //! Changes that are the same for every resource.
 
 use http::StatusCode;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::caller::Caller;
-use crate::error::Result;
-use crate::etag::{IfMatch, Tagged, Versioned};
+use crate::error::{ApiError, Result};
+use crate::etag::{IfMatch, Shown, Tagged, Versioned};
+use crate::idempotency::Turn;
 use crate::listing::{self, Listed};
 use crate::server::Shared;
 use crate::sql::Columns;
 use crate::transaction::Transaction;
 
-/// Makes one, and answers with what was made.
-pub(crate) async fn create<T: Versioned>(
+/// Makes one, and answers with what was made; once, if the request has an `Idempotency-Key`.
+pub(crate) async fn create<T: Serialize + Versioned>(
     shared: &Shared,
     caller: &Caller,
     make: impl AsyncFnOnce(&Transaction) -> Result<T>,
 ) -> Result<Tagged<T>> {
-    let made = Transaction::within(&shared.pool, caller, make).await?;
-    Ok(Tagged(StatusCode::CREATED, made))
+    let made = Transaction::within(&shared.pool, caller, async |transaction| {
+        let Some(once) = &caller.once else {
+            return make(transaction).await.map(fresh);
+        };
+        if let Turn::Again(answer) = once.begin(transaction, caller.org_id).await? {
+            let shown = serde_json::from_slice(&answer);
+            let shown = shown.map_err(|_| ApiError::broken("reading a kept answer"))?;
+            return Ok(Tagged::Again(shown));
+        }
+        let made = make(transaction).await?;
+        let answer = Shown::new(&made).and_then(|shown| serde_json::to_vec(&shown));
+        let answer = answer.map_err(|_| ApiError::broken("writing an answer"))?;
+        once.keep(transaction, answer).await?;
+        Ok(fresh(made))
+    });
+    made.await
+}
+
+fn fresh<T>(made: T) -> Tagged<T> {
+    Tagged::Fresh(StatusCode::CREATED, made)
 }
 
 /// Changes one, if it is the one that is meant, and answers with what it is then.

@@ -187,6 +187,16 @@ impl ApiError {
             error = domain::error_chain(error),
             "a query of the admin API failed"
         );
+        Self::wrong()
+    }
+
+    /// What should never go wrong did.
+    pub(crate) fn broken(what: &str) -> Self {
+        tracing::error!(what, "the admin API failed");
+        Self::wrong()
+    }
+
+    fn wrong() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "api_error",

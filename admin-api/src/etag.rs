@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use http::header::{ETAG, IF_MATCH};
+use http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
-use serde::Serialize;
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{ApiError, Result};
 
@@ -18,11 +18,41 @@ pub(crate) trait Versioned {
 
 /// An object, answered with its `ETag`.
 #[derive(Debug)]
-pub(crate) struct Tagged<T>(pub(crate) StatusCode, pub(crate) T);
+pub(crate) enum Tagged<T> {
+    Fresh(StatusCode, T),
+    /// What was made by the same request before, as it was answered then.
+    Again(Shown),
+}
+
+/// An object that was made, as it is answered: its `ETag`, and its JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Shown {
+    tag: String,
+    json: String,
+}
+
+impl Shown {
+    pub(crate) fn new<T: Serialize + Versioned>(made: &T) -> serde_json::Result<Self> {
+        Ok(Self {
+            tag: tag(made.updated_at()),
+            json: serde_json::to_string(made)?,
+        })
+    }
+
+    fn into_response(self) -> Response {
+        let headers = [
+            (CONTENT_TYPE, "application/json"),
+            (HeaderName::from_static("idempotent-replayed"), "true"),
+        ];
+        let mut response = (StatusCode::CREATED, headers, self.json).into_response();
+        set_tag(&mut response, self.tag);
+        response
+    }
+}
 
 impl<T> Tagged<T> {
     pub(crate) fn new(status: StatusCode, object: T) -> Self {
-        Self(status, object)
+        Self::Fresh(status, object)
     }
 
     pub(crate) fn ok(object: T) -> Self {
@@ -32,12 +62,21 @@ impl<T> Tagged<T> {
 
 impl<T: Serialize + Versioned> IntoResponse for Tagged<T> {
     fn into_response(self) -> Response {
-        let tag = HeaderValue::try_from(tag(self.1.updated_at()));
-        let mut response = (self.0, Json(self.1)).into_response();
-        if let Ok(tag) = tag {
-            response.headers_mut().insert(ETAG, tag);
+        match self {
+            Self::Fresh(status, object) => {
+                let tag = tag(object.updated_at());
+                let mut response = (status, Json(object)).into_response();
+                set_tag(&mut response, tag);
+                response
+            }
+            Self::Again(shown) => shown.into_response(),
         }
-        response
+    }
+}
+
+fn set_tag(response: &mut Response, tag: String) {
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(ETAG, tag);
     }
 }
 

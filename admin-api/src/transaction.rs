@@ -74,7 +74,7 @@ impl Transaction {
     }
 
     /// Begins one that is nobody's yet.
-    pub(crate) async fn open(pool: &Pool) -> Result<Self> {
+    async fn open(pool: &Pool) -> Result<Self> {
         let connection = pool.get().await?;
         connection.open.store(true, Ordering::Relaxed);
         connection.client.batch_execute("BEGIN").await?;
@@ -114,7 +114,7 @@ impl Transaction {
         Ok(())
     }
 
-    fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.connection.client
     }
 

@@ -43,6 +43,8 @@ const TENANT: &str = "
         FROM generate_series(1, 20) AS n;
     INSERT INTO admin_keys (org_id, role, name, key_hash) VALUES
         ('00000000-0000-0000-0000-000000000001', 'admin', 'key', repeat('b', 64));
+    INSERT INTO idempotency_keys (id, org_id, request, answer) VALUES
+        (sha256('key'), '00000000-0000-0000-0000-000000000001', sha256('request'), 'sealed');
     INSERT INTO mcp_servers (id, project_id, registered_by, name, transport_type, transport_config) VALUES
         ('00000000-0000-0000-0000-000000000005', '00000000-0000-0000-0000-000000000003',
          '00000000-0000-0000-0000-000000000002', 'github', 'http', '{}');

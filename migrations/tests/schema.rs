@@ -379,6 +379,8 @@ async fn every_promised_index_exists() {
         "idx_audit_logs_resource",
         "idx_audit_logs_retention",
         "idx_audit_logs_time",
+        "idx_idempotency_keys_created_at",
+        "idx_idempotency_keys_org",
         "idx_ingest_dedupe_day",
         "idx_mcp_servers_project",
         "idx_mcp_servers_project_name",

@@ -314,9 +314,26 @@ async fn tenants_have_no_right_to_what_is_not_kept_apart() {
 async fn tenants_have_rights_to_their_tables_alone() {
     let (client, _database) = tenants().await;
     let any = "has_table_privilege('mindweave_tenant', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')";
-    let mut expected = ROWS.map(|(table, _)| table);
+    let mut expected = ROWS.map(|(table, _)| table).to_vec();
+    expected.push("idempotency_keys");
     expected.sort_unstable();
     assert_eq!(tables(&client, any).await, expected);
+}
+
+#[tokio::test]
+async fn tenants_have_idempotency_keys_of_their_own() {
+    let (mut client, _database) = tenants().await;
+    let insert = "INSERT INTO idempotency_keys (id, org_id, request) VALUES
+        ('a', 'a0000000-0000-0000-0000-000000000002', ''), ('b', 'b0000000-0000-0000-0000-000000000002', ''), ('i', NULL, '')";
+    client.execute(insert, &[]).await.unwrap();
+    let transaction = begin(&mut client, A).await;
+    let gone = "DELETE FROM idempotency_keys RETURNING id";
+    let gone = transaction.query(gone, &[]).await.unwrap();
+    let gone: Vec<Vec<u8>> = gone.iter().map(|row| row.get(0)).collect();
+    assert_eq!(gone, [b"a"]);
+    let foreign = "INSERT INTO idempotency_keys (id, org_id, request) VALUES ('n', 'b0000000-0000-0000-0000-000000000002', '')";
+    let refused = transaction.execute(foreign, &[]).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
 }
 
 /// A table that is new has to be kept apart, or kept from tenants and named here.

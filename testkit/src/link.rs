@@ -26,7 +26,15 @@ struct Shared {
     muted: Arc<AtomicBool>,
     /// How often the connections of the time were struck dumb.
     silences: watch::Sender<usize>,
-    trap: Arc<Mutex<Option<Vec<u8>>>>,
+    trap: Arc<Mutex<Option<Trap>>>,
+}
+
+/// What cuts the link.
+#[derive(Debug)]
+struct Trap {
+    /// Has to have been said on the same connection before.
+    first: Vec<u8>,
+    mark: Vec<u8>,
 }
 
 impl Link {
@@ -75,7 +83,15 @@ impl Link {
     /// Cuts as soon as these bytes have gone to the server, before it can answer. They must leave the
     /// client in one piece.
     pub fn cut_after(&self, mark: impl Into<Vec<u8>>) {
-        *self.shared.trap.lock().unwrap() = Some(mark.into());
+        self.cut_after_both("", mark);
+    }
+
+    /// The same, on a connection that has said something else before: not at somebody else's `COMMIT`.
+    pub fn cut_after_both(&self, first: impl Into<Vec<u8>>, mark: impl Into<Vec<u8>>) {
+        *self.shared.trap.lock().unwrap() = Some(Trap {
+            first: first.into(),
+            mark: mark.into(),
+        });
     }
 
     /// Waits until it is cut.
@@ -147,9 +163,10 @@ async fn pass_up(
     shared: &Shared,
 ) {
     let mut buffer = vec![0; 64 << 10];
+    let mut has_said_first = false;
     while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
         let said = &buffer[..length];
-        let end = shared.end_of_mark(said);
+        let end = shared.end_of_mark(said, &mut has_said_first);
         let sent = to_server.write_all(&said[..end.unwrap_or(length)]).await;
         if end.is_some() {
             shared.up.send_replace(false);
@@ -163,13 +180,20 @@ async fn pass_up(
 
 impl Shared {
     /// Where the mark ends that is waited for; it cuts once.
-    fn end_of_mark(&self, said: &[u8]) -> Option<usize> {
+    fn end_of_mark(&self, said: &[u8], has_said_first: &mut bool) -> Option<usize> {
         let mut trap = self.trap.lock().unwrap();
-        let length = trap.as_ref()?.len();
-        let at = said
-            .windows(length)
-            .position(|part| Some(part) == trap.as_deref())?;
+        let Trap { first, mark } = trap.as_ref()?;
+        *has_said_first = *has_said_first || find(said, first).is_some();
+        let at = find(said, mark).filter(|_| *has_said_first)?;
+        let end = at + mark.len();
         *trap = None;
-        Some(at + length)
+        Some(end)
     }
+}
+
+fn find(said: &[u8], wanted: &[u8]) -> Option<usize> {
+    if wanted.is_empty() {
+        return Some(0);
+    }
+    said.windows(wanted.len()).position(|part| part == wanted)
 }

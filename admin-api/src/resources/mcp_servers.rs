@@ -19,6 +19,7 @@ use crate::body::{Body, given, some};
 use crate::caller::Caller;
 use crate::error::{ApiError, Result};
 use crate::etag::{IfMatch, Tagged, Versioned};
+use crate::limits::{self, Limit};
 use crate::listing::{self, Filter, Listed, Page, Part};
 use crate::mcp::transport;
 use crate::params::{Id, Paged};
@@ -241,8 +242,8 @@ pub(crate) async fn create(
     check::object("policy", &policy)?;
     rules::check_server(&shared, &policy).await?;
     changes::create(&shared, &caller, async |transaction| {
-        // One after another in a project: whatever counts its servers counts here.
-        listing::lock::<Project>(transaction, &caller, new.project_id).await?;
+        let project = listing::lock::<Project>(transaction, &caller, new.project_id).await?;
+        limits::room_for(transaction, project.org_id, Limit::McpServers).await?;
         check_creator(transaction, &caller, registered_by).await?;
         columns.insert(transaction, "mcp_servers").await?;
         let sql = "UPDATE mcp_servers SET policy = policy || $2 WHERE id = $1 RETURNING id";

@@ -32,7 +32,7 @@ pub(crate) struct Project {
     id: Uuid,
     /// `project`
     r#type: &'static str,
-    org_id: Uuid,
+    pub(super) org_id: Uuid,
     name: String,
     slug: String,
     description: Option<String>,

@@ -11,10 +11,11 @@
 mod callers;
 mod changes;
 mod faults;
+mod idempotency;
 mod life;
 mod lists;
-mod members;
 mod mcp;
+mod members;
 mod openapi;
 mod plans;
 mod stage;

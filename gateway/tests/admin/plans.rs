@@ -179,29 +179,39 @@ fn reached(answer: &testkit::client::Answer, limit: &str, value: u64) {
 async fn a_limit_holds_however_many_come_at_once() {
     let stage = Stage::new().await;
     let owner = stage.of_tenant("owner").await;
-    limit(&stage, json!({"max_users": 3, "max_projects": 3})).await;
+    let limits = json!({"max_users": 3, "max_projects": 3, "max_mcp_servers": 2});
+    limit(&stage, limits).await;
+    let own = stage.scene.tenant.project_id;
     // The scene's own project and user are one each.
-    for (path, name, body) in [
-        ("projects".to_owned(), "max_projects", 0),
-        (members(&stage), "max_users", 1),
-    ] {
-        let bodies: Vec<_> = (0..10)
-            .map(|number| match body {
-                0 => project(&format!("p{number}")),
-                _ => json!({"email": format!("m{number}@new.example"), "role": "viewer"}),
-            })
-            .collect();
+    type Body<'a> = dyn Fn(u8) -> Value + 'a;
+    let kinds: [(String, &str, u64, &Body<'_>); 3] = [
+        ("projects".to_owned(), "max_projects", 3, &|number| {
+            project(&format!("p{number}"))
+        }),
+        (
+            members(&stage),
+            "max_users",
+            3,
+            &|number| json!({"email": format!("m{number}@new.example"), "role": "viewer"}),
+        ),
+        ("mcp-servers".to_owned(), "max_mcp_servers", 2, &|number| {
+            json!({"project_id": own, "name": format!("s{number}"), "transport_type": "stdio",
+                "transport_config": {"command": "x"}})
+        }),
+    ];
+    for (path, name, most, body) in kinds {
+        let bodies: Vec<_> = (0..10).map(body).collect();
         let path = at(&path);
         let answers = join_all(bodies.iter().map(|body| owner.post(&path, body))).await;
         let made = answers.iter().filter(|it| it.status == StatusCode::CREATED);
         assert_eq!(made.count(), 2, "{answers:?}");
         let refused = answers.iter().filter(|it| it.status != StatusCode::CREATED);
-        refused.for_each(|answer| reached(answer, name, 3));
+        refused.for_each(|answer| reached(answer, name, most));
     }
     let in_use = &get(&owner, &subscription(&stage)).await["in_use"];
     assert_eq!(
         in_use,
-        &json!({"max_users": 3, "max_projects": 3, "max_mcp_servers": 0})
+        &json!({"max_users": 3, "max_projects": 3, "max_mcp_servers": 2})
     );
 }
 
