@@ -68,6 +68,7 @@ pub(crate) async fn check_server(shared: &Shared, policy: &Value) -> Result<()> 
         id: McpServerId(Uuid::nil()),
         name: "server".to_owned(),
         status: "approved".to_owned(),
+        url: None,
         policy: policy.clone(),
         tools: Vec::new(),
     });

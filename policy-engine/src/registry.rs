@@ -26,6 +26,8 @@ struct Server {
     /// The name as it stands in the names of callers' tools.
     spelled: String,
     status: Status,
+    /// As `place` writes it; none if it isn't known.
+    url: Option<String>,
     /// None: everybody.
     roles: Option<Vec<Role>>,
     approval_per_use: bool,
@@ -91,6 +93,9 @@ impl Registry {
         for named in &tools.servers {
             self.check_server(named, ctx, &mut used)?;
         }
+        for (name, url) in &tools.urls {
+            self.check_url(name, url)?;
+        }
         for tool in &tools.enabled {
             let name = tool.name.as_deref().unwrap_or_default();
             for server in self.called(&tool.server) {
@@ -118,6 +123,20 @@ impl Registry {
             return Err(unapproved(&named.name, "is not registered"));
         }
         Ok(())
+    }
+
+    /// What was approved is a server at a place, not whatever somebody calls by its name.
+    fn check_url(&self, name: &str, url: &str) -> Result<(), Objection> {
+        let is_elsewhere = |server: &&Server| {
+            let known = server.url.as_deref();
+            server.name == name && known.is_some_and(|known| known != place(url))
+        };
+        match self.servers.iter().find(is_elsewhere) {
+            Some(_) if self.requires_approval => {
+                Err(unapproved(name, "is registered with another url"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The servers that a request may mean by a name.
@@ -171,6 +190,7 @@ impl Server {
             name: source.name.clone(),
             spelled: source.name.chars().map(spell).collect(),
             status: status(&source.status),
+            url: source.url.as_deref().map(place),
             roles: terms.roles,
             approval_per_use: terms.approval_per_use,
             disabled_tools: disabled.map(|tool| tool.name.clone()).collect(),
@@ -221,6 +241,21 @@ impl Server {
         );
         Err(Objection::new(Reason::ToolBlocked, message))
     }
+}
+
+/// A URL, so that two ways to write the same one are one: scheme and host in lower case, without the port that goes
+/// without saying.
+fn place(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let (scheme, host) = (scheme.to_ascii_lowercase(), host.to_ascii_lowercase());
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    let host = host.strip_suffix(port).unwrap_or(&host);
+    let path = if path.is_empty() { "/" } else { path };
+    format!("{scheme}://{host}{path}")
 }
 
 fn unapproved(server: &str, why: &str) -> Objection {

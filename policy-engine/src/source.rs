@@ -92,6 +92,9 @@ pub struct ServerSource {
     pub name: String,
     /// `status`
     pub status: String,
+    /// Where it was registered to be: its URL, empty where it has none to connect to. None if that isn't known.
+    #[serde(default)]
+    pub url: Option<String>,
     /// `policy`
     pub policy: Value,
     /// Its tools.

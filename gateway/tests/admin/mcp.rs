@@ -111,8 +111,8 @@ fn look() -> Value {
 }
 
 /// A request that lets the API reach a server.
-async fn naming(caller: &Client, name: &str, tool: &str) -> Answer {
-    let servers = json!([{"type": "url", "name": name, "url": "https://mcp.example/mcp"}]);
+async fn naming(caller: &Client, name: &str, url: &str, tool: &str) -> Answer {
+    let servers = json!([{"type": "url", "name": name, "url": url}]);
     let tools = json!([{"type": "mcp_toolset", "mcp_server_name": name, "configs": {tool: {"enabled": true}}}]);
     let body = json!({"model": "claude-sonnet-4-5", "max_tokens": 16, "mcp_servers": servers, "tools": tools,
         "messages": [{"role": "user", "content": "Hello"}]});

@@ -139,6 +139,7 @@ fn server(number: u128, name: &str, status: &str, policy: Value) -> ServerSource
         id: McpServerId(Uuid::from_u128(number)),
         name: name.to_owned(),
         status: status.to_owned(),
+        url: None,
         policy,
         tools: vec![ToolSource {
             name: "force_push".to_owned(),

@@ -27,6 +27,8 @@ pub(crate) struct Tools<'a> {
     pub(crate) models: Vec<Cow<'a, str>>,
     /// Servers, whether or not a tool of theirs is enabled; perhaps repeated.
     pub(crate) servers: Vec<McpServer<'a>>,
+    /// Names of servers, and where the API is to connect to for them.
+    pub(crate) urls: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// What is enabled.
     pub(crate) enabled: Vec<McpTool<'a>>,
 }
@@ -106,6 +108,9 @@ impl<'a> Tools<'a> {
                 reached: Reached::ByApi,
             };
             found.add_server(server, entry.enabled(has_toolset)?);
+            found
+                .urls
+                .extend(entry.url.as_ref().map(|url| (entry.name(), url.0.clone())));
             found.check_bound()?;
         }
         Ok(found)

@@ -152,6 +152,7 @@ fn organizations() -> Vec<SavedOrganization> {
         id: McpServerId(server),
         name: "github".to_owned(),
         status: "pending".to_owned(),
+        url: Some("https://mcp.example/".to_owned()),
         policy: json!("it can't be read"),
         tools: vec![ToolSource {
             name: "search".to_owned(),

@@ -80,6 +80,7 @@ struct PolicyBody {
 struct ServerBody {
     name: String,
     status: String,
+    url: Option<String>,
     #[serde(deserialize_with = "any")]
     policy: Value,
 }
@@ -171,6 +172,7 @@ impl Draft {
             id,
             name: body.name,
             status: body.status,
+            url: body.url,
             policy: body.policy,
             tools,
         }

@@ -48,7 +48,8 @@ const ROWS: &str = "\
     FROM policies r JOIN projects p ON p.id = r.project_id JOIN organizations o ON o.id = p.org_id \
     WHERE o.deleted_at IS NULL AND p.deleted_at IS NULL AND r.deleted_at IS NULL \
     UNION ALL \
-    SELECT 'server', p.org_id, p.id, s.id, jsonb_build_object('name', s.name, 'status', s.status, 'policy', s.policy) \
+    SELECT 'server', p.org_id, p.id, s.id, jsonb_build_object('name', s.name, 'status', s.status, 'policy', s.policy, \
+               'url', CASE s.transport_type WHEN 'stdio' THEN '' ELSE s.transport_config->>'url' END) \
     FROM mcp_servers s JOIN projects p ON p.id = s.project_id JOIN organizations o ON o.id = p.org_id \
     WHERE o.deleted_at IS NULL AND p.deleted_at IS NULL AND s.deleted_at IS NULL \
     UNION ALL \

@@ -8,9 +8,9 @@ use super::{naming, offering, path_of, refused, register, scan, server, stage};
 use crate::stage::{Stage, at, delete, get, post};
 
 /// Asks until the answer has a code; none for one that passes.
-async fn until(caller: &Client, tool: &str, code: &str) {
+async fn until(caller: &Client, url: &str, tool: &str, code: &str) {
     eventually(&format!("`{code}`"), || async {
-        let answer = naming(caller, "library", tool).await;
+        let answer = naming(caller, "library", url, tool).await;
         let found = if answer.status.is_success() {
             String::new()
         } else {
@@ -28,9 +28,10 @@ async fn a_server_is_refused_until_it_is_approved_and_again_when_it_is_another()
     stage.scene.sql.batch_execute(sql).await.unwrap();
     let admin = stage.of_tenant("admin").await;
     let caller = stage.gateway.client(&stage.scene.key);
-    until(&caller, "look", "mcp_server_not_approved").await;
-
     let upstream = offering(|| json!([super::look()])).await;
+    let (url, other_url) = (upstream.url(), "https://other.example/mcp");
+    until(&caller, &url, "look", "mcp_server_not_approved").await;
+
     let member = stage.of_tenant("member").await;
     let body = server(&stage, "library", "http", json!({"url": upstream.url()}));
     let made = post(&member, "mcp-servers", body).await;
@@ -43,7 +44,7 @@ async fn a_server_is_refused_until_it_is_approved_and_again_when_it_is_another()
         stage.scene.tenant.user_id.to_string()
     );
     let path = path_of(&made);
-    until(&caller, "look", "mcp_server_not_approved").await;
+    until(&caller, &url, "look", "mcp_server_not_approved").await;
 
     let scanned = scan(&admin, &path).await;
     assert_eq!(scanned["security_scan_status"], "passed", "{scanned}");
@@ -54,7 +55,9 @@ async fn a_server_is_refused_until_it_is_approved_and_again_when_it_is_another()
         stage.scene.tenant.user_id.to_string()
     );
     assert!(approved["approved_at"].is_string());
-    until(&caller, "look", "").await;
+    until(&caller, &url, "look", "").await;
+    // The name alone is nothing: whoever takes it for another server is refused.
+    until(&caller, other_url, "look", "mcp_server_not_approved").await;
 
     // A tool that is off is refused by its name.
     let tools = get(
@@ -72,15 +75,15 @@ async fn a_server_is_refused_until_it_is_approved_and_again_when_it_is_another()
         json!({"enabled": false, "risk_level": "high", "risk_notes": "not now"}),
     )
     .await;
-    until(&caller, "look", "tool_blocked").await;
+    until(&caller, &url, "look", "tool_blocked").await;
     post(&admin, &tool, json!({"enabled": true})).await;
-    until(&caller, "look", "").await;
+    until(&caller, &url, "look", "").await;
 
     // What isn't about what it is changes nothing.
     let same = json!({"description": "Books", "version": "2", "transport_config": {"url": upstream.url()},
         "policy": {"rate_limit_per_minute": 1000}});
     assert_eq!(post(&admin, &path, same).await["status"], "approved");
-    let other = json!({"transport_config": {"url": "https://other.example/mcp"}});
+    let other = json!({"transport_config": {"url": other_url}});
     let changed = post(&admin, &path, other).await;
     assert_eq!(
         (&changed["status"], &changed["security_scan_status"]),
@@ -90,11 +93,12 @@ async fn a_server_is_refused_until_it_is_approved_and_again_when_it_is_another()
         (&changed["approved_by"], &changed["security_scan_results"]),
         (&json!(null), &json!(null))
     );
-    until(&caller, "look", "mcp_server_not_approved").await;
+    until(&caller, &url, "look", "mcp_server_not_approved").await;
 
     let accepted = json!({"accept_unscanned": true});
     post(&admin, &format!("{path}/approve"), accepted).await;
-    until(&caller, "look", "").await;
+    until(&caller, other_url, "look", "").await;
+    until(&caller, &url, "look", "mcp_server_not_approved").await;
     let rejected = post(
         &admin,
         &format!("{path}/reject"),
@@ -106,7 +110,7 @@ async fn a_server_is_refused_until_it_is_approved_and_again_when_it_is_another()
         (&json!("rejected"), &json!("unknown origin"))
     );
     assert_eq!(rejected["approved_by"], json!(null));
-    until(&caller, "look", "mcp_server_not_approved").await;
+    until(&caller, other_url, "look", "mcp_server_not_approved").await;
     // One that is rejected doesn't become pending by a change.
     let changed = post(&admin, &path, json!({"manifest": {"tools": []}})).await;
     assert_eq!(changed["status"], "rejected");

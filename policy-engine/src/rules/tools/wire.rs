@@ -37,6 +37,8 @@ pub(super) struct ServerEntry<'a> {
     #[serde(borrow)]
     name: Option<Text<'a>>,
     #[serde(borrow)]
+    pub(super) url: Option<Text<'a>>,
+    #[serde(borrow)]
     tool_configuration: Option<ToolConfiguration<'a>>,
 }
 

@@ -93,6 +93,16 @@ fn cases() -> Vec<Case> {
             json!("github"),
         ),
         (
+            "UPDATE mcp_servers SET transport_config = '{\"url\": \"u\"}' WHERE id = {server}",
+            "/projects/0/mcp_servers/0/url",
+            json!("u"),
+        ),
+        (
+            "UPDATE mcp_servers SET transport_type = 'stdio' WHERE id = {server}",
+            "/projects/0/mcp_servers/0/url",
+            json!(""),
+        ),
+        (
             "UPDATE mcp_servers SET status = 'rejected' WHERE id = {server}",
             "/projects/0/mcp_servers/0/status",
             json!("rejected"),

@@ -28,7 +28,7 @@ const EVERYTHING: &str = r#"
             '-infinity', NULL),
            (gen_random_uuid(), {org}, NULL, {user}, 'gone', 'access', '{}', '{}', 100, 'active', now(), now());
     INSERT INTO mcp_servers (id, project_id, registered_by, name, transport_type, transport_config, status, policy, deleted_at)
-    VALUES ({server}, {project}, {user}, 'github', 'http', '{}', 'deprecated', '{"allowed_roles": []}', NULL),
+    VALUES ({server}, {project}, {user}, 'github', 'http', '{"url": "https://mcp.example/"}', 'deprecated', '{"allowed_roles": []}', NULL),
            (gen_random_uuid(), {project}, {user}, 'gone', 'http', '{}', 'approved', '{}', now());
     INSERT INTO mcp_tools (id, server_id, name, input_schema, enabled)
     VALUES ({tool}, {server}, 'write', '{}', FALSE), (gen_random_uuid(), {server}, 'read', '{}', TRUE);
@@ -78,6 +78,7 @@ fn expected(bench: &Bench) -> SavedOrganization {
             id: McpServerId(bench.id("server")),
             name: "github".to_owned(),
             status: "deprecated".to_owned(),
+            url: Some("https://mcp.example/".to_owned()),
             policy: json!({"allowed_roles": []}),
             tools: vec![tool("read", true), tool("write", false)],
         }],

@@ -116,6 +116,46 @@ fn places() {
     insta::assert_snapshot!(text);
 }
 
+/// What was approved is a server at a place.
+#[test]
+fn urls() {
+    let named = |name: &str, url: Value| {
+        asked(json!({"mcp_servers": [{"type": "url", "name": name, "url": url}]}))
+    };
+    let mut text = String::new();
+    for required in [true, false] {
+        let settings = json!({ "require_mcp_approval": required });
+        writeln!(text, "{settings}").unwrap();
+        let world = || {
+            let mut world = world(settings.clone());
+            let [approved, pending, ..] = &mut world.projects[0].mcp_servers[..] else {
+                panic!("there are four");
+            };
+            approved.url = Some("https://MCP.example:443/mcp?a=B".to_owned());
+            // Registered as stdio.
+            pending.url = Some(String::new());
+            pending.status = "approved".to_owned();
+            world
+        };
+        let requests = vec![
+            named("approved", json!("https://mcp.example/mcp?a=B")),
+            named("approved", json!("HTTPS://mcp.EXAMPLE:443/mcp?a=B")),
+            named("approved", json!("https://mcp.example/mcp?a=b")),
+            named("approved", json!("http://mcp.example/mcp?a=B")),
+            named(
+                "approved",
+                json!("https://mcp.example@evil.example/mcp?a=B"),
+            ),
+            named("approved", json!("https://evil.example/mcp?a=B")),
+            named("approved", json!("")),
+            named("approved", json!(5)),
+            named("pending", json!("https://evil.example/")),
+        ];
+        text.push_str(&table(world, requests));
+    }
+    insta::assert_snapshot!(text);
+}
+
 #[test]
 fn terms() {
     let of = |policy: Value| {
