@@ -116,9 +116,9 @@ impl Invitation {
             "UPDATE org_members SET status = 'active', accepted_at = now(), invitation_hash = NULL,
             invitation_expires_at = NULL, invited_name = NULL WHERE id = $1 RETURNING id";
         transaction.one(sql, &[&self.id]).await?;
-        // A user who was there before is none of the inviter's business.
-        let sql =
-            "UPDATE users SET status = 'active', email_verified = TRUE, name = coalesce($2, name)
+        // A user who was there before is none of the inviter's business. The token has been in the inviter's hands: it proves
+        // nothing of the address.
+        let sql = "UPDATE users SET status = 'active', name = coalesce($2, name)
             WHERE id = $1 AND status = 'pending_verification'";
         let name = name.or(self.invited_name);
         transaction.all(sql, &[&self.user_id, &name]).await?;

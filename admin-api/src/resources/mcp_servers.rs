@@ -214,6 +214,11 @@ pub(crate) async fn create(
     Body(new): Body<NewMcpServer>,
 ) -> Result<Tagged<McpServer>> {
     caller.may(Act::RegisterMcp)?;
+    // A scan, which comes before anybody approves, sends the organization's secrets to wherever this says.
+    if names_a_secret(&new.transport_config) || new.environment.as_ref().is_some_and(names_a_secret)
+    {
+        caller.may(Act::ChangeMcp)?;
+    }
     let id = Uuid::now_v7();
     let registered_by = creator(&caller, new.registered_by)?;
     let mut columns = Columns::default();
@@ -251,6 +256,15 @@ pub(crate) async fn create(
         listing::find(transaction, &caller, id).await
     })
     .await
+}
+
+fn names_a_secret(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("${secrets."),
+        Value::Array(items) => items.iter().any(names_a_secret),
+        Value::Object(members) => members.values().any(names_a_secret),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn creator(caller: &Caller, given: Option<Uuid>) -> Result<Uuid> {

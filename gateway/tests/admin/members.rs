@@ -304,6 +304,18 @@ async fn an_organization_keeps_an_owner() {
     let answer = owner.post(&at(&path), &json!({"status": "active"})).await;
     assert_eq!(answer.error_code(), "not_active");
     assert_eq!(accept(&stage, &waiting).await.status, StatusCode::OK);
+    // An owner who can't act is none.
+    let other = |status: &str| {
+        let sql = format!("UPDATE users SET status = '{status}' WHERE email = 'next@new.example'");
+        let sql_client = &stage.scene.sql;
+        async move { sql_client.batch_execute(&sql).await.unwrap() }
+    };
+    other("suspended").await;
+    assert_eq!(delete(&owner, &own).await.error_code(), "last_owner");
+    other("active").await;
+    let verified = "SELECT email_verified FROM users WHERE email = 'next@new.example'";
+    let verified = stage.scene.sql.query_one(verified, &[]).await.unwrap();
+    assert!(!verified.get::<_, bool>(0), "the inviter had the token");
     assert_eq!(delete(&owner, &own).await.status, StatusCode::OK);
     assert_eq!(
         delete(&stage.installation, &path).await.error_code(),

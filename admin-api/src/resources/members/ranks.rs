@@ -65,7 +65,9 @@ pub(super) async fn must_not_be_last_owner(
     if !member.is_active_owner() {
         return Ok(());
     }
-    let sql = "SELECT FROM org_members WHERE org_id = $1 AND id <> $2 AND role = 'owner' AND status = 'active' LIMIT 1";
+    let sql = "SELECT FROM org_members m JOIN users u ON u.id = m.user_id
+        WHERE m.org_id = $1 AND m.id <> $2 AND m.role = 'owner' AND m.status = 'active'
+          AND u.status = 'active' AND u.deleted_at IS NULL LIMIT 1";
     let other = transaction
         .maybe(sql, &[&member.org_id, &member.id])
         .await?;

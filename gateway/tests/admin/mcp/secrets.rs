@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use http::StatusCode;
 use serde_json::{Value, json};
 use testkit::{Scene, Upstream};
 
 use super::{answer, path_of, respond, scan, server};
-use crate::stage::{Stage, get, post};
+use crate::stage::{Stage, at, get, post};
 
 const TOKEN: &str = "tok-3f9a8b7c6d5e";
 const OF_FILE: &str = "file-0a1b2c3d4e";
@@ -63,6 +64,13 @@ async fn a_secret_reaches_its_server_and_comes_back_to_nobody() {
     let admin = stage.of_tenant("admin").await;
     let (upstream, heard) = echoing().await;
     let headers = json!({"Authorization": "Bearer ${secrets.TOKEN}", "X-Second": "${secrets.FILE}", "X-Plain": PASTED});
+    // Whoever may register only would choose where an admin's scan sends it.
+    let member = stage.of_tenant("member").await;
+    let config = json!({"url": upstream.url(), "headers": headers});
+    let body = server(&stage, "zero", "http", config);
+    let refused = member.post(&at("mcp-servers"), &body).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{refused:?}");
+    assert_eq!(refused.error_code(), "role_missing");
     for (name, path) in [("one", "/mcp"), ("two", "/error")] {
         let config = json!({"url": format!("{}{path}", upstream.url()), "headers": headers});
         let made = post(&admin, "mcp-servers", server(&stage, name, "http", config)).await;
