@@ -60,7 +60,7 @@ impl Caller {
     }
 
     /// Who is said to have made something.
-    pub(crate) fn creator(&self, given: Option<Uuid>) -> Result<Uuid> {
+    pub(crate) fn creator(&self, path: &str, given: Option<Uuid>) -> Result<Uuid> {
         if given.is_some_and(|given| !self.may_act_for(given)) {
             return Err(ApiError::forbidden(
                 "role_missing",
@@ -68,10 +68,7 @@ impl Caller {
             ));
         }
         given.or(self.user_id).ok_or_else(|| {
-            ApiError::invalid(
-                "created_by",
-                "is required, since the caller's key is no user's",
-            )
+            ApiError::invalid(path, "is required, since the caller's key is no user's")
         })
     }
 }

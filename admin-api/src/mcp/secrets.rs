@@ -66,6 +66,16 @@ pub(crate) fn check(text: &str) -> Result<(), SecretError> {
     pieces(text).map(drop)
 }
 
+/// Whether any text of a value may name one.
+pub(crate) fn are_named_in(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(BEGIN),
+        Value::Array(items) => items.iter().any(are_named_in),
+        Value::Object(members) => members.values().any(are_named_in),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// Whether a text gives nothing away: a reference, perhaps behind a word such as `Bearer`.
 pub(crate) fn is_reference(text: &str) -> bool {
     let is_scheme = |plain: &str| {

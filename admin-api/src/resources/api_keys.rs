@@ -183,7 +183,7 @@ pub(crate) async fn create(
     };
     let key = NewKey::generate(kind.prefix());
     let id = Uuid::now_v7();
-    let created_by = caller.creator(new.created_by)?;
+    let created_by = caller.creator("created_by", new.created_by)?;
     let mut columns = Columns::default();
     columns.set("id", id);
     columns.set("project_id", new.project_id);

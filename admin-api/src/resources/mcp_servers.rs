@@ -21,7 +21,7 @@ use crate::error::{ApiError, Result};
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::limits::{self, Limit};
 use crate::listing::{self, Filter, Listed, Page, Part};
-use crate::mcp::transport;
+use crate::mcp::{secrets, transport};
 use crate::params::{Id, Paged};
 use crate::role::Act;
 use crate::server::Shared;
@@ -215,12 +215,13 @@ pub(crate) async fn create(
 ) -> Result<Tagged<McpServer>> {
     caller.may(Act::RegisterMcp)?;
     // A scan, which comes before anybody approves, sends the organization's secrets to wherever this says.
-    if names_a_secret(&new.transport_config) || new.environment.as_ref().is_some_and(names_a_secret)
+    if secrets::are_named_in(&new.transport_config)
+        || new.environment.as_ref().is_some_and(secrets::are_named_in)
     {
         caller.may(Act::ChangeMcp)?;
     }
     let id = Uuid::now_v7();
-    let registered_by = creator(&caller, new.registered_by)?;
+    let registered_by = caller.creator("registered_by", new.registered_by)?;
     let mut columns = Columns::default();
     columns.set("id", id);
     columns.set("project_id", new.project_id);
@@ -256,25 +257,6 @@ pub(crate) async fn create(
         listing::find(transaction, &caller, id).await
     })
     .await
-}
-
-fn names_a_secret(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains("${secrets."),
-        Value::Array(items) => items.iter().any(names_a_secret),
-        Value::Object(members) => members.values().any(names_a_secret),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
-fn creator(caller: &Caller, given: Option<Uuid>) -> Result<Uuid> {
-    if given.or(caller.user_id).is_none() {
-        return Err(ApiError::invalid(
-            "registered_by",
-            "is required, since the caller's key is no user's",
-        ));
-    }
-    caller.creator(given)
 }
 
 fn set_name(columns: &mut Columns, name: String) -> Result<()> {

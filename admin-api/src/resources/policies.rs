@@ -193,7 +193,10 @@ pub(crate) async fn create(
         is_projects: new.project_id.is_some(),
     };
     rules::refuse(&rules::policy_faults(&shared, words).await)?;
-    let (id, created_by) = (Uuid::now_v7(), caller.creator(new.created_by)?);
+    let (id, created_by) = (
+        Uuid::now_v7(),
+        caller.creator("created_by", new.created_by)?,
+    );
     let mut columns = Columns::default();
     columns.set("id", id);
     columns.set_if("org_id", org_id);

@@ -109,11 +109,8 @@ pub(crate) async fn approve(
                 return Ok(());
             }
             approval.accepts(found.security_scan_status.as_deref())?;
-            let sql = "SELECT org_id FROM projects WHERE id = $1";
-            let org_id: Uuid = transaction.one(sql, &[&found.project_id]).await?.try_get(0)?;
             // Whoever runs the installation needn't be a member anywhere.
-            let org_id = caller.org_id.and(Some(org_id));
-            check_user(transaction, org_id, approver, "approved_by").await?;
+            check_user(transaction, caller.org_id, approver, "approved_by").await?;
             let sql = "UPDATE mcp_servers SET status = 'approved', approved_by = $2, approved_at = now(), rejection_reason = NULL
                 WHERE id = $1 RETURNING id";
             transaction.one(sql, &[&id, &approver]).await.map(drop)
