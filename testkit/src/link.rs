@@ -81,7 +81,8 @@ impl Link {
     }
 
     /// Cuts as soon as these bytes have gone to the server, before it can answer. They must leave the
-    /// client in one piece.
+    /// client in one piece. The server does what it was told, and finds nobody there after that: one whose answer
+    /// meets a closed connection may take back what it was about to commit.
     pub fn cut_after(&self, mark: impl Into<Vec<u8>>) {
         self.cut_after_both("", mark);
     }
@@ -143,17 +144,35 @@ async fn hold(mut client: TcpStream, server: impl AsyncRead + AsyncWrite, shared
     let (mut from_client, mut to_client) = client.split();
     let passing = async {
         tokio::select! {
-            () = pass_up(&mut from_client, &mut to_server, &shared) => {}
-            _ = copy(&mut from_server, &mut to_client) => {}
+            biased;
+            end = pass_up(&mut from_client, &mut to_server, &shared) => end,
+            _ = copy(&mut from_server, &mut to_client) => End::Closed,
         }
     };
-    tokio::select! {
+    let end = tokio::select! {
         biased;
-        _ = up.wait_for(|up| !up) => return,
-        _ = silences.changed() => {}
-        () = passing => return,
+        _ = up.wait_for(|up| !up) => End::Closed,
+        _ = silences.changed() => End::Silent,
+        end = passing => end,
+    };
+    match end {
+        End::Closed => {}
+        End::Silent => drop(up.wait_for(|up| !up).await),
+        End::Trapped => {
+            drop(client);
+            drop(to_server.shutdown().await);
+            drop(copy(&mut from_server, &mut tokio::io::sink()).await);
+        }
     }
-    drop(up.wait_for(|up| !up).await);
+}
+
+/// Why nothing more is carried.
+enum End {
+    Closed,
+    /// Both ends stay open.
+    Silent,
+    /// The mark was said that cuts the link.
+    Trapped,
 }
 
 /// Carries what the client says to the server, up to the mark that cuts the link.
@@ -161,7 +180,7 @@ async fn pass_up(
     from_client: &mut (impl AsyncRead + Unpin),
     to_server: &mut (impl AsyncWrite + Unpin),
     shared: &Shared,
-) {
+) -> End {
     let mut buffer = vec![0; 64 << 10];
     let mut has_said_first = false;
     while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
@@ -170,12 +189,13 @@ async fn pass_up(
         let sent = to_server.write_all(&said[..end.unwrap_or(length)]).await;
         if end.is_some() {
             shared.up.send_replace(false);
-            return;
+            return End::Trapped;
         }
         if sent.is_err() {
-            return;
+            break;
         }
     }
+    End::Closed
 }
 
 impl Shared {
