@@ -33,21 +33,27 @@ impl Connect for Connections {
     }
 }
 
-/// Serves it until `stop`.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    database: Database,
-    mcp: McpConfig,
-    clock: Arc<dyn Clock>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    let mcp = McpOptions {
-        allowed_networks: mcp.allowed_networks,
-        secrets: Arc::new(Secrets::new(&environment(), mcp.secrets_dir)),
-        tasks: tasks.clone(),
-    };
-    let connections = Connections { database, tasks };
-    let api = AdminApi::new(Arc::new(connections), clock).with_mcp(mcp);
-    api.serve(listener, stop).await;
+/// What it runs on.
+pub(crate) struct Admin {
+    pub(crate) database: Database,
+    pub(crate) mcp: McpConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Admin {
+    /// Serves it until `stop`.
+    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let mcp = McpOptions {
+            allowed_networks: self.mcp.allowed_networks,
+            secrets: Arc::new(Secrets::new(&environment(), self.mcp.secrets_dir)),
+            tasks: self.tasks.clone(),
+        };
+        let connections = Connections {
+            database: self.database,
+            tasks: self.tasks,
+        };
+        let api = AdminApi::new(Arc::new(connections), self.clock).with_mcp(mcp);
+        api.serve(listener, stop).await;
+    }
 }

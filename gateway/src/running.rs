@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin;
+use crate::admin::Admin;
 use crate::config::Config;
 use crate::operations::{self, Operations};
 use crate::polling::Polling;
@@ -162,14 +162,13 @@ impl Running {
             Arc::new(operations),
             stop.clone(),
         ));
-        tasks.spawn(admin::serve(
-            admin_listener,
-            database.clone(),
-            config.mcp.clone(),
-            Arc::clone(&clock),
-            tasks.clone(),
-            draining.clone(),
-        ));
+        let admin = Admin {
+            database: database.clone(),
+            mcp: config.mcp.clone(),
+            clock: Arc::clone(&clock),
+            tasks: tasks.clone(),
+        };
+        tasks.spawn(admin.serve(admin_listener, draining.clone()));
         let (collector, errands) = Collector::new();
         if let Some(interval) = config.poll_interval {
             let polling = Polling {
