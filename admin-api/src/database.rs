@@ -1,5 +1,7 @@
 //! Connections to the database: a few, given out by turns.
 
+mod replica;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_postgres::Client;
+
+use self::replica::Replica;
 
 /// At most so many at a time; the data plane's own are beside them.
 const CONNECTIONS: u32 = 8;
@@ -41,7 +45,10 @@ pub enum ConnectError {
 
 /// The pool.
 #[derive(Debug, Clone)]
-pub(crate) struct Pool(bb8::Pool<Manager>);
+pub(crate) struct Pool {
+    primary: bb8::Pool<Manager>,
+    replica: Option<Arc<Replica>>,
+}
 
 /// A connection of the pool, until it is dropped.
 pub(crate) type Pooled = bb8::PooledConnection<'static, Manager>;
@@ -63,14 +70,44 @@ impl Pool {
             .connection_timeout(PATIENCE)
             // One that was closed meanwhile is known to be: see is_valid.
             .test_on_check_out(true);
-        Self(building.build_unchecked(Manager(connect)))
+        Self {
+            primary: building.build_unchecked(Manager(connect)),
+            replica: None,
+        }
+    }
+
+    /// What only reads may go there.
+    pub(crate) fn with_replica(mut self, connect: Arc<dyn Connect>) -> Self {
+        self.replica = Some(Arc::new(Replica::new(connect)));
+        self
     }
 
     pub(crate) async fn get(&self) -> Result<Pooled, ConnectError> {
-        self.0.get_owned().await.map_err(|error| match error {
-            bb8::RunError::User(error) => error,
-            bb8::RunError::TimedOut => ConnectError::Timeout,
-        })
+        self.primary.get_owned().await.map_err(told)
+    }
+
+    /// One to read with: the replica's, if it is there and has every change that was made through here.
+    pub(crate) async fn get_to_read(&self) -> Result<Pooled, ConnectError> {
+        if let Some(replica) = &self.replica
+            && let Some(connection) = replica.get().await
+        {
+            return Ok(connection);
+        }
+        self.get().await
+    }
+
+    /// A change was made over this connection.
+    pub(crate) async fn changed(&self, connection: &Pooled) {
+        if let Some(replica) = &self.replica {
+            replica.expect_change(&connection.client).await;
+        }
+    }
+}
+
+fn told(error: bb8::RunError<ConnectError>) -> ConnectError {
+    match error {
+        bb8::RunError::User(error) => error,
+        bb8::RunError::TimedOut => ConnectError::Timeout,
     }
 }
 

@@ -21,6 +21,7 @@ mod mcp;
 mod new_key;
 mod origin;
 mod params;
+mod reference;
 mod resources;
 mod role;
 mod rules;

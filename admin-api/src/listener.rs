@@ -1,5 +1,7 @@
 //! Connections: so many at a time, and none that says nothing for ever.
 
+mod tls;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
+use tokio_rustls::TlsAcceptor;
+
+use self::tls::Secured;
 
 const MOST_CONNECTIONS: usize = 256;
 /// Longer than a request takes: what waits for an answer reads nothing meanwhile.
@@ -23,6 +28,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Bounded {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    tls: Option<TlsAcceptor>,
 }
 
 /// A connection with its place.
@@ -38,19 +44,20 @@ pub(crate) struct Connection {
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
 impl Bounded {
-    pub(crate) fn new(listener: TcpListener) -> Self {
+    pub(crate) fn new(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
         Self {
             listener,
+            tls,
             places: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
         }
     }
 }
 
 impl Listener for Bounded {
-    type Io = Connection;
+    type Io = Secured<Connection>;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
+    async fn accept(&mut self) -> (Secured<Connection>, SocketAddr) {
         // Never closed.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         loop {
@@ -61,7 +68,7 @@ impl Listener for Bounded {
                         _place: place,
                         patience: Box::pin(tokio::time::sleep(SILENCE)),
                     };
-                    return (connection, address);
+                    return (Secured::new(connection, self.tls.as_ref()), address);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the admin API could not be accepted");

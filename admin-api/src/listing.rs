@@ -229,7 +229,7 @@ pub(crate) async fn list<T: Listed>(
     filter: Filter,
     part: Part,
 ) -> Result<Json<Page<T>>> {
-    let page = Transaction::within(&shared.pool, caller, async |transaction| {
+    let page = Transaction::read(&shared.pool, caller, async |transaction| {
         page(transaction, caller, filter, part).await
     });
     page.await.map(Json)
@@ -241,7 +241,7 @@ pub(crate) async fn show<T: Listed>(
     caller: &Caller,
     id: Uuid,
 ) -> Result<Tagged<T>> {
-    let found = Transaction::within(&shared.pool, caller, async |transaction| {
+    let found = Transaction::read(&shared.pool, caller, async |transaction| {
         find(transaction, caller, id).await
     });
     found.await.map(Tagged::ok)

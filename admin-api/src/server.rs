@@ -6,6 +6,7 @@ use axum::{Json, Router, middleware};
 use domain::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,7 +16,7 @@ use crate::error::ApiError;
 use crate::identify::identify;
 use crate::listener::{Bounded, Peer};
 use crate::mcp::{McpOptions, Places};
-use crate::{document, resources, whoami};
+use crate::{document, reference, resources, whoami};
 
 /// What every request needs.
 #[derive(Debug, Clone)]
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub struct AdminApi {
     shared: Shared,
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl AdminApi {
@@ -47,7 +49,24 @@ impl AdminApi {
                 mcp: McpOptions::default(),
                 scans: Places::default(),
             },
+            tls: None,
         }
+    }
+
+    /// What only reads goes to a replica, where it is there.
+    #[must_use]
+    pub fn with_replica(mut self, connect: Option<Arc<dyn Connect>>) -> Self {
+        if let Some(connect) = connect {
+            self.shared.pool = self.shared.pool.with_replica(connect);
+        }
+        self
+    }
+
+    /// Speaks TLS, and nothing else. Of ALPN's protocols it has `http/1.1` only.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// What scans of MCP servers may reach and use; without it, public addresses and no secrets.
@@ -68,12 +87,16 @@ impl AdminApi {
         let service = routes
             .with_state(self.shared)
             .merge(open)
+            .merge(reference::page())
             .fallback(|| std::future::ready(ApiError::path_unknown()))
             .method_not_allowed_fallback(|| std::future::ready(ApiError::method_unknown()))
             .layer(middleware::from_fn(identify))
             .into_make_service_with_connect_info::<Peer>();
-        let serving = axum::serve(Bounded::new(listener), service)
-            .with_graceful_shutdown(stop.cancelled_owned());
+        let serving = axum::serve(
+            Bounded::new(listener, self.tls.map(TlsAcceptor::from)),
+            service,
+        )
+        .with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = serving.await {
             tracing::error!(%error, "the admin API's listener ended");
         }

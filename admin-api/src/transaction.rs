@@ -16,29 +16,69 @@ use crate::origin::Origin;
 /// An open transaction. Dropped without an end it takes its connection with it, and so is rolled back.
 pub(crate) struct Transaction {
     connection: Pooled,
+    /// Whoever reads after its end has to see what it changed; none if it only reads.
+    changes: Option<Pool>,
+}
+
+/// What stands between a caller and the rows of others, beside the queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// The rights of a tenant, if the caller is one.
+    Tenant,
+    /// Nothing: of what is read, tenants have no right to anything.
+    None,
 }
 
 pub(crate) type Param<'a> = &'a (dyn ToSql + Sync);
 
 impl Transaction {
-    /// Begins one for a caller.
-    pub(crate) async fn begin(pool: &Pool, caller: &Caller) -> Result<Self> {
-        Self::begin_as(pool, caller, caller.org_id.is_some()).await
-    }
-
-    /// Begins one that reads what tenants have no right to: only what the query says keeps them apart.
-    pub(crate) async fn begin_unguarded(pool: &Pool, caller: &Caller) -> Result<Self> {
-        Self::begin_as(pool, caller, false).await
-    }
-
     /// Does it all in one transaction for a caller.
     pub(crate) async fn within<T>(
         pool: &Pool,
         caller: &Caller,
         work: impl AsyncFnOnce(&Self) -> Result<T>,
     ) -> Result<T> {
-        let transaction = Self::begin(pool, caller).await?;
-        let done = work(&transaction).await;
+        let transaction = Self::open(pool).await?;
+        let begun = async {
+            caller.check_again(&transaction).await?;
+            transaction.guard(caller, Guard::Tenant).await
+        };
+        let done = match begun.await {
+            Ok(()) => work(&transaction).await,
+            Err(error) => Err(error),
+        };
+        transaction.end(done).await
+    }
+
+    /// Reads in one transaction for a caller, perhaps from a replica. Who that is was found out a moment ago, and isn't again.
+    pub(crate) async fn read<T>(
+        pool: &Pool,
+        caller: &Caller,
+        work: impl AsyncFnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
+        Self::read_as(pool, caller, Guard::Tenant, work).await
+    }
+
+    /// The same for what tenants have no right to: only what the query says keeps them apart.
+    pub(crate) async fn read_unguarded<T>(
+        pool: &Pool,
+        caller: &Caller,
+        work: impl AsyncFnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
+        Self::read_as(pool, caller, Guard::None, work).await
+    }
+
+    async fn read_as<T>(
+        pool: &Pool,
+        caller: &Caller,
+        guard: Guard,
+        work: impl AsyncFnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
+        let transaction = Self::begin(pool.get_to_read().await?, "BEGIN READ ONLY", None).await?;
+        let done = match transaction.guard(caller, guard).await {
+            Ok(()) => work(&transaction).await,
+            Err(error) => Err(error),
+        };
         transaction.end(done).await
     }
 
@@ -52,33 +92,32 @@ impl Transaction {
         transaction.end(done).await
     }
 
-    async fn begin_as(pool: &Pool, caller: &Caller, as_tenant: bool) -> Result<Self> {
-        let transaction = Self::open(pool).await?;
-        let begun = async {
-            caller.check_again(&transaction).await?;
-            if as_tenant {
-                // Where the role couldn't be made, tenants are kept apart by the queries alone.
-                let become_tenant = "DO $$ BEGIN
-                    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'mindweave_tenant' AND pg_has_role(oid, 'MEMBER')) THEN
-                        SET LOCAL ROLE mindweave_tenant;
-                    END IF;
-                END $$";
-                transaction.client().batch_execute(become_tenant).await?;
-            }
-            transaction.say_who(caller).await
-        };
-        match begun.await {
-            Ok(()) => Ok(transaction),
-            Err(error) => transaction.end(Err(error)).await,
-        }
-    }
-
     /// Begins one that is nobody's yet.
     async fn open(pool: &Pool) -> Result<Self> {
-        let connection = pool.get().await?;
+        Self::begin(pool.get().await?, "BEGIN", Some(pool.clone())).await
+    }
+
+    async fn begin(connection: Pooled, begin: &str, changes: Option<Pool>) -> Result<Self> {
         connection.open.store(true, Ordering::Relaxed);
-        connection.client.batch_execute("BEGIN").await?;
-        Ok(Self { connection })
+        connection.client.batch_execute(begin).await?;
+        Ok(Self {
+            connection,
+            changes,
+        })
+    }
+
+    /// Says who it is, and gives up the rights that a tenant hasn't.
+    async fn guard(&self, caller: &Caller, guard: Guard) -> Result<()> {
+        if guard == Guard::Tenant && caller.org_id.is_some() {
+            // Where the role couldn't be made, tenants are kept apart by the queries alone.
+            let become_tenant = "DO $$ BEGIN
+                IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'mindweave_tenant' AND pg_has_role(oid, 'MEMBER')) THEN
+                    SET LOCAL ROLE mindweave_tenant;
+                END IF;
+            END $$";
+            self.client().batch_execute(become_tenant).await?;
+        }
+        self.say_who(caller).await
     }
 
     async fn say_who(&self, caller: &Caller) -> Result<()> {
@@ -140,6 +179,9 @@ impl Transaction {
         // Of two errors the first is the cause.
         let value = result?;
         ended?;
+        if let Some(pool) = &self.changes {
+            pool.changed(&self.connection).await;
+        }
         Ok(value)
     }
 }

@@ -36,7 +36,9 @@ impl Connect for Connections {
 /// What it runs on.
 pub(crate) struct Admin {
     pub(crate) database: Database,
+    pub(crate) replica: Option<Database>,
     pub(crate) mcp: McpConfig,
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
 }
@@ -49,11 +51,14 @@ impl Admin {
             secrets: Arc::new(Secrets::new(&environment(), self.mcp.secrets_dir)),
             tasks: self.tasks.clone(),
         };
-        let connections = Connections {
-            database: self.database,
-            tasks: self.tasks,
+        let connect = |database| -> Arc<dyn Connect> {
+            let tasks = self.tasks.clone();
+            Arc::new(Connections { database, tasks })
         };
-        let api = AdminApi::new(Arc::new(connections), self.clock).with_mcp(mcp);
+        let api = AdminApi::new(connect(self.database), self.clock)
+            .with_replica(self.replica.map(connect))
+            .with_mcp(mcp)
+            .with_tls(self.tls);
         api.serve(listener, stop).await;
     }
 }

@@ -21,6 +21,7 @@ use tracing::Level;
 pub(crate) use self::fault::Faults;
 pub(crate) use self::layers::{Layers, SECRET_PREFIX, environment};
 use self::read::Reader;
+use crate::tls;
 
 /// Two segments of each of two streams, and what is in between.
 const SMALLEST_SPOOL_BYTES: u64 = 4 << 20;
@@ -31,9 +32,12 @@ const DEFAULT_UPSTREAM: &str = "https://api.anthropic.com";
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) database_url: Option<Secret>,
+    /// A replica of it, for what only reads.
+    pub(crate) read_url: Option<Secret>,
     pub(crate) proxy: ProxyOptions,
     pub(crate) upstream: UpstreamConfig,
     pub(crate) admin_listen: SocketAddr,
+    pub(crate) admin_tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) mcp: McpConfig,
     pub(crate) metrics_listen: SocketAddr,
     pub(crate) ingest: ingest::Options,
@@ -132,9 +136,11 @@ impl Config {
         let config = Self {
             data_dir: data_dir.clone(),
             database_url: reader.database_url("database.url"),
+            read_url: reader.database_url("database.read_url"),
             proxy: proxy(&mut reader),
             upstream: upstream(&mut reader),
             admin_listen: reader.value("admin.listen", loopback(8081)),
+            admin_tls: reader.server_tls("admin.tls.cert", "admin.tls.key", tls::HTTP1),
             mcp: McpConfig {
                 allowed_networks: reader.networks("mcp.allowed_networks"),
                 secrets_dir: reader.directory("mcp.secrets_dir"),
@@ -182,7 +188,7 @@ fn proxy(reader: &mut Reader) -> ProxyOptions {
         max_connections: reader.at_least("proxy.max_connections", 1, 16_384),
         trusted_proxies: reader.networks("proxy.trusted_proxies"),
         drain: Duration::from_secs(reader.value("proxy.drain_seconds", 30)),
-        tls: reader.server_tls("proxy.tls.cert", "proxy.tls.key"),
+        tls: reader.server_tls("proxy.tls.cert", "proxy.tls.key", tls::HTTP2),
     }
 }
 

@@ -66,6 +66,7 @@ pub(crate) struct Running {
     metrics_address: SocketAddr,
     admin_address: SocketAddr,
     tls: bool,
+    admin_tls: bool,
     /// Cancelled when shutdown begins.
     draining: CancellationToken,
     /// Cancelled when every event is stored: what helps the data plane outlives it.
@@ -162,9 +163,14 @@ impl Running {
             Arc::new(operations),
             stop.clone(),
         ));
+        let read_url = config.read_url.as_ref();
         let admin = Admin {
             database: database.clone(),
+            replica: read_url
+                .map(|url| Database::new(&url.0, tls::client()))
+                .transpose()?,
             mcp: config.mcp.clone(),
+            tls: config.admin_tls.clone(),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
         };
@@ -189,6 +195,7 @@ impl Running {
             metrics_address,
             admin_address,
             tls: config.proxy.tls.is_some(),
+            admin_tls: config.admin_tls.is_some(),
             draining,
             stop,
             tasks,
@@ -203,14 +210,11 @@ impl Running {
     }
 
     pub(crate) fn proxy_url(&self) -> String {
-        origin(
-            if self.tls { "https" } else { "http" },
-            self.data_plane.address(),
-        )
+        origin(scheme(self.tls), self.data_plane.address())
     }
 
     pub(crate) fn admin_url(&self) -> String {
-        origin("http", self.admin_address)
+        origin(scheme(self.admin_tls), self.admin_address)
     }
 
     pub(crate) fn metrics_url(&self) -> String {
@@ -258,6 +262,10 @@ impl Running {
         }
         finished.map(|_| ())
     }
+}
+
+fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
 }
 
 fn origin(scheme: &str, address: SocketAddr) -> String {

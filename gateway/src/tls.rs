@@ -37,8 +37,17 @@ pub(crate) fn client() -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// Shows callers a certificate chain, for HTTP/2 and HTTP/1.1.
-pub(crate) fn server(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+/// What is spoken over TLS, the best first.
+pub(crate) type Protocols = &'static [&'static [u8]];
+pub(crate) const HTTP1: Protocols = &[b"http/1.1"];
+pub(crate) const HTTP2: Protocols = &[b"h2", b"http/1.1"];
+
+/// Shows callers a certificate chain.
+pub(crate) fn server(
+    cert: &Path,
+    key: &Path,
+    protocols: Protocols,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let read = |path: &Path| {
         let path = path.to_owned();
         move |source| TlsError::Read { path, source }
@@ -55,6 +64,6 @@ pub(crate) fn server(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsEr
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(TlsError::Mismatch)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
 }

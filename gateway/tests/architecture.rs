@@ -65,6 +65,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("utoipa", &["admin-api"]),
+    ("utoipa-swagger-ui", &["admin-api"]),
 ];
 
 /// Crates that know no clock, no socket, no runtime.

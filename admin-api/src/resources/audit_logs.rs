@@ -115,7 +115,8 @@ pub(crate) async fn list(
     filter.and_if("t.request_id = ?", query.request_id);
     filter.and_if("t.time >= ?", query.since);
     filter.and_if("t.time < ?", query.until);
-    let transaction = Transaction::begin_unguarded(&shared.pool, &caller).await?;
-    let page = listing::page(&transaction, &caller, filter, part).await;
-    transaction.end(page).await.map(Json)
+    let page = Transaction::read_unguarded(&shared.pool, &caller, async |transaction| {
+        listing::page(transaction, &caller, filter, part).await
+    });
+    page.await.map(Json)
 }

@@ -149,7 +149,7 @@ pub(crate) async fn list(
     filter.and_if("t.role = ?", query.role);
     filter.and_if("t.status = ?", query.status);
     filter.and_if("t.user_id = ? AND t.status <> 'invited'", query.user_id);
-    let page = Transaction::within(&shared.pool, &caller, async |transaction| {
+    let page = Transaction::read(&shared.pool, &caller, async |transaction| {
         listing::find::<Organization>(transaction, &caller, org_id).await?;
         listing::page(transaction, &caller, filter, part).await
     });
@@ -164,7 +164,7 @@ pub(crate) async fn show(
     Ids(org_id, id): Ids,
 ) -> Result<Tagged<Member>> {
     caller.may(Act::ReadMembers)?;
-    let found = Transaction::within(&shared.pool, &caller, async |transaction| {
+    let found = Transaction::read(&shared.pool, &caller, async |transaction| {
         listing::find::<Organization>(transaction, &caller, org_id).await?;
         let member: Member = listing::find(transaction, &caller, id).await?;
         member.must_be_of(org_id)

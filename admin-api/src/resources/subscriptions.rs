@@ -127,7 +127,7 @@ pub(crate) async fn show(
     Id(org_id): Id,
 ) -> Result<Tagged<Subscription>> {
     caller.may(Act::ReadOrganizations)?;
-    let found = Transaction::within(&shared.pool, &caller, async |transaction| {
+    let found = Transaction::read(&shared.pool, &caller, async |transaction| {
         listing::find::<Organization>(transaction, &caller, org_id).await?;
         of(transaction, &caller, org_id).await.and_then(required)
     });

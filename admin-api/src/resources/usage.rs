@@ -124,9 +124,10 @@ pub(crate) async fn list(
     let mut values = filter.values();
     values.push(&begins_behind);
     let sql = cut.sql(&source.sql(width), &filter.sql(), values.len(), limit);
-    let transaction = Transaction::begin_unguarded(&shared.pool, &caller).await?;
-    let rows = transaction.all(&sql, &values).await;
-    let rows = transaction.end(rows).await?;
+    let rows = Transaction::read_unguarded(&shared.pool, &caller, async |transaction| {
+        transaction.all(&sql, &values).await
+    });
+    let rows = rows.await?;
     let has_more = rows.len() > usize::from(limit);
     let taken = rows.iter().take(usize::from(limit)).map(Usage::read);
     let data = taken.collect::<Result<Vec<_>>>()?;

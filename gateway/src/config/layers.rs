@@ -10,7 +10,10 @@ use super::fault::Fault;
 /// Every key there is. Tables are written with dots.
 const KEYS: &[&str] = &[
     "admin.listen",
+    "admin.tls.cert",
+    "admin.tls.key",
     "data_dir",
+    "database.read_url",
     "database.url",
     "ingest.batch_interval",
     "ingest.batch_rows",
@@ -44,11 +47,8 @@ const KEYS: &[&str] = &[
     "upstream.url",
 ];
 
-/// Keys that belong to parts which this version doesn't have. They are accepted, with a word of warning.
-const RESERVED: &[&str] = &["admin.tls", "database.read_url"];
-
 /// Secrets, which may also be read from a file that the variable with `_FILE` at its end names.
-const SECRETS: &[&str] = &["database.url", "upstream.api_key"];
+const SECRETS: &[&str] = &["database.read_url", "database.url", "upstream.api_key"];
 
 /// Secrets of organizations, for MCP servers: `MINDWEAVE_SECRET_ACME__GITHUB_TOKEN`. They are no settings.
 pub(crate) const SECRET_PREFIX: &str = "MINDWEAVE_SECRET_";
@@ -107,10 +107,7 @@ impl Layers {
                 format!("{prefix}.{name}")
             };
             let known = KEYS.contains(&key.as_str()) || prefix == UPSTREAM_KEYS;
-            if RESERVED.contains(&key.as_str()) {
-                self.warnings
-                    .push(not_yet(&format!("{key} (from {origin})")));
-            } else if known {
+            if known {
                 self.add_value(&key, &value, origin);
             } else if let Value::Table(table) = value {
                 self.add_table(&key, table, origin);
@@ -141,11 +138,6 @@ impl Layers {
         for key in KEYS {
             self.add_variable(key, &variable(key), environment);
         }
-        let reserved = RESERVED
-            .iter()
-            .map(|key| variable(key))
-            .filter(|name| environment.contains_key(name));
-        self.warnings.extend(reserved.map(|name| not_yet(&name)));
         let unknown = environment
             .keys()
             .filter(|name| name.starts_with("MINDWEAVE_") && !is_variable(name));
@@ -209,12 +201,8 @@ fn variable(key: &str) -> String {
     format!("MINDWEAVE_{}", key.replace('.', "_").to_uppercase())
 }
 
-fn not_yet(setting: &str) -> String {
-    format!("{setting} has no effect in this version")
-}
-
 fn is_variable(name: &str) -> bool {
-    KEYS.iter().chain(RESERVED).any(|key| name == variable(key))
+    KEYS.iter().any(|key| name == variable(key))
         || SECRETS
             .iter()
             .any(|key| name.strip_suffix("_FILE") == Some(&variable(key)))

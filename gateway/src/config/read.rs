@@ -246,6 +246,7 @@ impl Reader {
         &mut self,
         cert_key: &str,
         key_key: &str,
+        protocols: tls::Protocols,
     ) -> Option<Arc<rustls::ServerConfig>> {
         let (cert, key) = match (self.text(cert_key), self.text(key_key)) {
             (None, None) => return None,
@@ -259,7 +260,7 @@ impl Reader {
                 return None;
             }
         };
-        match tls::server(Path::new(&cert), Path::new(&key)) {
+        match tls::server(Path::new(&cert), Path::new(&key), protocols) {
             Ok(config) => Some(config),
             Err(error) => {
                 self.fault(cert_key, error_chain(&error));

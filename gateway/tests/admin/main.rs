@@ -18,6 +18,8 @@ mod mcp;
 mod members;
 mod openapi;
 mod plans;
+mod replica;
+mod serving;
 mod stage;
 mod usage;
 

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio_postgres::Config;
 
-use super::run;
+use super::{ServerAddress, run};
 use crate::{Link, PATIENCE};
 
 /// Runs until dropped.
@@ -124,6 +124,12 @@ impl Server {
     pub fn give_way_to(&self, other: &Self) {
         fs::remove_dir_all(self.data()).unwrap();
         fs::rename(other.data(), self.data()).unwrap();
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> ServerAddress {
+        ServerAddress::Unix(self.dir.path().join(".s.PGSQL.5432"))
     }
 
     pub(crate) fn config(&self) -> Config {
