@@ -173,10 +173,12 @@ install_cargo_tools() {
     fi
 }
 
-# The official Claude and MCP SDKs, which the end-to-end tests run against the gateway.
+# The official Claude and MCP SDKs, which the end-to-end tests run against the gateway, and what holds the admin API against
+# its document.
 install_sdks() {
     local language version
     gateway/tests/admin/mcp/sdk/run.sh prepare
+    gateway/tests/admin/openapi/run.sh prepare
     for language in python typescript; do
         for version in newest 0x; do
             "gateway/tests/sdk/$language/run.sh" "$version" prepare

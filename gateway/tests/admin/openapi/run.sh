@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Holds a running admin API against its own OpenAPI document: the document is valid, and whatever is sent to any operation,
+# the answer is one that the document knows.
+#
+#   ADMIN_URL=http://127.0.0.1:8081 ADMIN_KEY=mw_ak_... run.sh [more for schemathesis]
+#   run.sh prepare        installs the programs only
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../../venv.sh"
+
+use_venv openapi "$here/requirements.txt"
+[[ ${1:-} == prepare ]] && exit 0
+
+: "${ADMIN_URL:?the origin of the admin API, such as http://127.0.0.1:8081}"
+: "${ADMIN_KEY:?a key of the whole installation}"
+
+# The API is on this machine: a configured proxy is not on the way to it.
+unset HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
+# What it remembers between runs.
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+
+"$venv/bin/python" - "$ADMIN_URL/admin/v1/openapi.json" document.json <<'PYTHON'
+import sys, urllib.request
+urllib.request.urlretrieve(*sys.argv[1:])
+PYTHON
+"$venv/bin/openapi-spec-validator" document.json
+"$venv/bin/schemathesis" run document.json --url "$ADMIN_URL" --header "x-api-key: $ADMIN_KEY" \
+    --checks not_a_server_error,status_code_conformance,response_schema_conformance,content_type_conformance \
+    --no-color "$@"
