@@ -1,8 +1,10 @@
 //! The OpenAPI document: what the routes say of themselves, and what is the same for all of them.
 
-use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi, PathItem, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{Content, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{OpenApi as _, ToSchema};
 
 /// What any operation may answer.
@@ -19,10 +21,12 @@ const OF_CHANGES: &[(&str, &str)] = &[
     ("404", "What it refers to isn't there"),
     ("408", "The body takes too long"),
     ("409", "It is taken, or not as it would have to be"),
-    ("412", "If-Match is stale"),
     ("413", "The body is too large"),
     ("429", "Too many of these run already"),
 ];
+
+/// What those may that ask how something is.
+const OF_CONDITIONS: &[(&str, &str)] = &[("412", "If-Match is stale")];
 
 /// What goes wrong.
 #[derive(ToSchema)]
@@ -78,20 +82,66 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
             describe(operation, &[ANYWHERE, of_object(operation)]);
         }
         for operation in post.iter_mut().chain(delete.iter_mut()) {
-            describe(operation, &[ANYWHERE, OF_CHANGES]);
+            describe(operation, &[ANYWHERE, OF_CHANGES, of_conditions(operation)]);
+            describe_repetition(operation);
         }
     }
     document
 }
 
+/// A header that a request may have.
+pub(crate) fn header_parameter(name: &str, description: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(Object::with_type(Type::String)))
+        .build()
+}
+
 fn of_object(operation: &Operation) -> &'static [(&'static str, &'static str)] {
-    let mut parameters = operation.parameters.iter().flatten();
-    let in_path = |parameter: &RefOr<utoipa::openapi::path::Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Path);
-    if parameters.any(in_path) {
+    if has_parameter(operation, |it| it.parameter_in == ParameterIn::Path) {
         OF_OBJECTS
     } else {
         &[]
     }
+}
+
+fn of_conditions(operation: &Operation) -> &'static [(&'static str, &'static str)] {
+    if has_parameter(operation, |it| it.name == "If-Match") {
+        OF_CONDITIONS
+    } else {
+        &[]
+    }
+}
+
+fn has_parameter(operation: &Operation, is_meant: impl Fn(&Parameter) -> bool) -> bool {
+    let mut parameters = operation.parameters.iter().flatten();
+    parameters.any(|it| matches!(it, RefOr::T(parameter) if is_meant(parameter)))
+}
+
+/// What makes something, for a caller with a key, makes it once if so asked.
+fn describe_repetition(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    if operation.security.is_some() || responses.contains_key("200") {
+        return;
+    }
+    let Some(RefOr::T(made)) = responses.get_mut("201") else {
+        return;
+    };
+    let replayed = HeaderBuilder::new()
+        .description(Some("`true`: this was made by the same request before"))
+        .schema(Some(Object::with_type(Type::String)))
+        .build();
+    made.headers
+        .insert("idempotent-replayed".to_owned(), RefOr::T(replayed));
+    let wanted = "1 to 255 visible characters: the same request again, within 24 hours, makes nothing and gets the same answer";
+    let parameter = header_parameter("Idempotency-Key", wanted);
+    operation
+        .parameters
+        .get_or_insert_default()
+        .push(RefOr::T(parameter));
 }
 
 fn describe(operation: &mut Operation, errors: &[&[(&str, &str)]]) {

@@ -8,7 +8,10 @@ use http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
+use crate::document::header_parameter;
 use crate::error::{ApiError, Result};
 
 /// What has an `ETag`.
@@ -108,6 +111,15 @@ impl IfMatch {
     /// Refuses if one was meant, and there is none.
     pub(crate) fn check_none(&self) -> Result<()> {
         self.0.as_ref().map_or(Ok(()), |_| Err(ApiError::stale()))
+    }
+}
+
+impl IntoParams for IfMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header_parameter(
+            "If-Match",
+            "The `ETag` that it is to have",
+        )]
     }
 }
 

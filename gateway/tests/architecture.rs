@@ -35,7 +35,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ingest", &["domain"]),
-    ("load-tests", &["ingest", "migrations", "testkit"]),
+    ("load-tests", &["domain", "ingest", "migrations", "testkit"]),
     ("migrations", &[]),
     ("policy-engine", &["domain"]),
     ("proxy", &["domain", "ingest", "policy-engine"]),

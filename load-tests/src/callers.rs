@@ -52,6 +52,8 @@ pub(crate) struct Asking {
     pub(crate) streamed: u64,
     /// All of them together; as fast as they can without.
     pub(crate) per_second: Option<u32>,
+    /// Whoever is late hurries, and how late it was counts as time that its request took: as if nobody waited for anybody.
+    pub(crate) lateness_counts: bool,
     pub(crate) until: Until,
     /// The model to ask for.
     pub(crate) model: fn(u64) -> String,
@@ -131,12 +133,20 @@ impl Caller {
         });
         let mut next = Instant::now() + pause.unwrap_or_default().mul_f64(rand::random());
         while !self.stop.load(Ordering::Relaxed) && self.takes_one() {
+            let mut due = Instant::now();
             if let Some(pause) = pause {
                 tokio::time::sleep_until(next).await;
-                // Who is late doesn't hurry to make up for it.
-                next = (next + pause).max(Instant::now());
+                due = next;
+                next += pause;
+                if !self.asking.lateness_counts {
+                    // Who is late doesn't hurry to make up for it.
+                    next = next.max(Instant::now());
+                }
             }
-            let call = self.call().await;
+            let mut call = self.call().await;
+            if self.asking.lateness_counts {
+                call.took = due.elapsed();
+            }
             self.asked.fetch_add(1, Ordering::Relaxed);
             calls.push(call);
             if call.outcome == Outcome::Broken && matches!(self.asking.until, Until::Broken) {

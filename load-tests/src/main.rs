@@ -10,6 +10,7 @@
     reason = "what can't be done is a failed run, which `main` says"
 )]
 
+mod admin;
 mod audit;
 mod budgets;
 mod callers;
@@ -66,6 +67,8 @@ enum Scenario {
     Budgets,
     /// How soon changes of keys, policies and quotas are in force
     Changes,
+    /// Callers of the admin API without pauses, beside a steady load of requests
+    Admin,
 }
 
 impl Scenario {
@@ -80,6 +83,7 @@ impl Scenario {
             Self::Latency => Box::pin(latency::run(&plan, report)).await,
             Self::Budgets => Box::pin(budgets::run(&plan, report)).await,
             Self::Changes => Box::pin(changes::run(&plan, report)).await,
+            Self::Admin => Box::pin(admin::run(&plan, report)).await,
         }
     }
 }

@@ -80,6 +80,7 @@ impl Site {
             numbers: Arc::clone(&self.numbers),
             streamed: 50,
             per_second: None,
+            lateness_counts: false,
             until,
             model: numbered_model,
         }

@@ -64,3 +64,8 @@ fn budgets_are_exact_and_bounded_whoever_asks_at_once() {
 fn changes_are_in_force_soon_and_disturb_nobody() {
     check("changes");
 }
+
+#[test]
+fn requests_and_the_admin_api_are_answered_beside_each_other() {
+    check("admin");
+}

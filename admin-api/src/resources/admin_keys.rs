@@ -196,7 +196,7 @@ pub(crate) async fn create(
 }
 
 /// Revokes an admin key, at once and for good. One that is revoked stays as it is.
-#[utoipa::path(post, operation_id = "admin_keys_revoke", path = "/admin-keys/{id}/revoke", tag = "admin-keys", params(("id" = Uuid, Path)), responses((status = 200, body = AdminKey)))]
+#[utoipa::path(post, operation_id = "admin_keys_revoke", path = "/admin-keys/{id}/revoke", tag = "admin-keys", params(IfMatch, ("id" = Uuid, Path)), responses((status = 200, body = AdminKey)))]
 pub(crate) async fn revoke(
     State(shared): State<Shared>,
     caller: Caller,

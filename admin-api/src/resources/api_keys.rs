@@ -232,7 +232,7 @@ pub(crate) struct Changes {
 }
 
 /// Changes an active API key.
-#[utoipa::path(post, operation_id = "api_keys_update", path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = ApiKey)))]
+#[utoipa::path(post, operation_id = "api_keys_update", path = "/api-keys/{id}", tag = "api-keys", params(IfMatch, ("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = ApiKey)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -272,7 +272,7 @@ pub(crate) async fn update(
 }
 
 /// Revokes an API key, within a moment and for good. One that is revoked stays as it is.
-#[utoipa::path(post, operation_id = "api_keys_revoke", path = "/api-keys/{id}/revoke", tag = "api-keys", params(("id" = Uuid, Path)), responses((status = 200, body = ApiKey)))]
+#[utoipa::path(post, operation_id = "api_keys_revoke", path = "/api-keys/{id}/revoke", tag = "api-keys", params(IfMatch, ("id" = Uuid, Path)), responses((status = 200, body = ApiKey)))]
 pub(crate) async fn revoke(
     State(shared): State<Shared>,
     caller: Caller,
@@ -309,7 +309,7 @@ pub(crate) struct Rotation {
 
 /// Replaces an API key by a new one like it. The new one's text is in this answer's `key` and nowhere else; the old one expires
 /// when the grace is over, unless it does before.
-#[utoipa::path(post, operation_id = "api_keys_rotate", path = "/api-keys/{id}/rotate", tag = "api-keys", params(("id" = Uuid, Path)), request_body = Rotation, responses((status = 201, body = ApiKey)))]
+#[utoipa::path(post, operation_id = "api_keys_rotate", path = "/api-keys/{id}/rotate", tag = "api-keys", params(IfMatch, ("id" = Uuid, Path)), request_body = Rotation, responses((status = 201, body = ApiKey)))]
 pub(crate) async fn rotate(
     State(shared): State<Shared>,
     caller: Caller,

@@ -342,7 +342,7 @@ pub(crate) struct Changes {
 
 /// Changes an MCP server. If its name, transport, environment or manifest becomes another, what was found of it is forgotten, and an
 /// approval too: it is `pending` again.
-#[utoipa::path(post, operation_id = "mcp_servers_update", path = "/mcp-servers/{id}", tag = "mcp-servers", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = McpServer)))]
+#[utoipa::path(post, operation_id = "mcp_servers_update", path = "/mcp-servers/{id}", tag = "mcp-servers", params(IfMatch, ("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = McpServer)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -401,7 +401,7 @@ pub(crate) async fn update(
 }
 
 /// Takes an MCP server out of sight: to requests it is one that nobody has registered.
-#[utoipa::path(delete, operation_id = "mcp_servers_delete", path = "/mcp-servers/{id}", tag = "mcp-servers", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+#[utoipa::path(delete, operation_id = "mcp_servers_delete", path = "/mcp-servers/{id}", tag = "mcp-servers", params(IfMatch, ("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,

@@ -199,7 +199,7 @@ pub(crate) struct Changes {
 }
 
 /// Says what a person thinks of a tool, and whether it may be used.
-#[utoipa::path(post, operation_id = "mcp_tools_update", path = "/mcp-tools/{id}", tag = "mcp-tools", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = McpTool)))]
+#[utoipa::path(post, operation_id = "mcp_tools_update", path = "/mcp-tools/{id}", tag = "mcp-tools", params(IfMatch, ("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = McpTool)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -221,7 +221,7 @@ pub(crate) async fn update(
 }
 
 /// Forgets a tool. A scan that finds it makes it anew.
-#[utoipa::path(delete, operation_id = "mcp_tools_delete", path = "/mcp-tools/{id}", tag = "mcp-tools", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+#[utoipa::path(delete, operation_id = "mcp_tools_delete", path = "/mcp-tools/{id}", tag = "mcp-tools", params(IfMatch, ("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,

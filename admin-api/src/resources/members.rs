@@ -248,7 +248,7 @@ pub(crate) struct Changes {
 }
 
 /// Changes a member.
-#[utoipa::path(post, operation_id = "members_update", path = "/organizations/{id}/members/{member_id}", tag = "members", params(("id" = Uuid, Path), ("member_id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Member)))]
+#[utoipa::path(post, operation_id = "members_update", path = "/organizations/{id}/members/{member_id}", tag = "members", params(IfMatch, ("id" = Uuid, Path), ("member_id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Member)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -305,7 +305,7 @@ async fn change(
 
 /// Removes a member, or an invitation. Anybody may leave. The admin keys that were theirs in the organization are revoked;
 /// API keys that they have made stay.
-#[utoipa::path(delete, operation_id = "members_delete", path = "/organizations/{id}/members/{member_id}", tag = "members", params(("id" = Uuid, Path), ("member_id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+#[utoipa::path(delete, operation_id = "members_delete", path = "/organizations/{id}/members/{member_id}", tag = "members", params(IfMatch, ("id" = Uuid, Path), ("member_id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,

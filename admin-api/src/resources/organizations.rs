@@ -212,7 +212,7 @@ pub(crate) struct Changes {
 }
 
 /// Changes an organization.
-#[utoipa::path(post, operation_id = "organizations_update", path = "/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Organization)))]
+#[utoipa::path(post, operation_id = "organizations_update", path = "/organizations/{id}", tag = "organizations", params(IfMatch, ("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Organization)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -249,7 +249,7 @@ pub(crate) async fn update(
 }
 
 /// Deletes an organization: its keys stop working, its usage stays on record.
-#[utoipa::path(delete, operation_id = "organizations_delete", path = "/organizations/{id}", tag = "organizations", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+#[utoipa::path(delete, operation_id = "organizations_delete", path = "/organizations/{id}", tag = "organizations", params(IfMatch, ("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,

@@ -247,7 +247,7 @@ pub(crate) struct Changes {
 }
 
 /// Changes a policy. What it will be is compiled first, as if it were new.
-#[utoipa::path(post, operation_id = "policies_update", path = "/policies/{id}", tag = "policies", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Policy)))]
+#[utoipa::path(post, operation_id = "policies_update", path = "/policies/{id}", tag = "policies", params(IfMatch, ("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Policy)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -299,7 +299,7 @@ pub(crate) async fn update(
 }
 
 /// Deletes a policy.
-#[utoipa::path(delete, operation_id = "policies_delete", path = "/policies/{id}", tag = "policies", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+#[utoipa::path(delete, operation_id = "policies_delete", path = "/policies/{id}", tag = "policies", params(IfMatch, ("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,

@@ -213,7 +213,7 @@ pub(crate) struct Changes {
 }
 
 /// Changes a project. Quotas and settings are in force within a moment, and what was spent stays counted.
-#[utoipa::path(post, operation_id = "projects_update", path = "/projects/{id}", tag = "projects", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Project)))]
+#[utoipa::path(post, operation_id = "projects_update", path = "/projects/{id}", tag = "projects", params(IfMatch, ("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = Project)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -260,7 +260,7 @@ pub(crate) async fn update(
 }
 
 /// Archives a project: its keys stop working, and it stays to be seen.
-#[utoipa::path(post, operation_id = "projects_archive", path = "/projects/{id}/archive", tag = "projects", params(("id" = Uuid, Path)), responses((status = 200, body = Project)))]
+#[utoipa::path(post, operation_id = "projects_archive", path = "/projects/{id}/archive", tag = "projects", params(IfMatch, ("id" = Uuid, Path)), responses((status = 200, body = Project)))]
 pub(crate) async fn archive(
     State(shared): State<Shared>,
     caller: Caller,
@@ -274,7 +274,7 @@ pub(crate) async fn archive(
 }
 
 /// Deletes a project: its keys stop working, its usage stays on record.
-#[utoipa::path(delete, operation_id = "projects_delete", path = "/projects/{id}", tag = "projects", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+#[utoipa::path(delete, operation_id = "projects_delete", path = "/projects/{id}", tag = "projects", params(IfMatch, ("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,

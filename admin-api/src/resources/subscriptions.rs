@@ -214,7 +214,7 @@ fn check_limit((name, value): (&String, &Value)) -> Result<()> {
 }
 
 /// Makes an organization's subscription, or changes it. It is in force within a moment.
-#[utoipa::path(post, operation_id = "subscriptions_put", path = "/organizations/{id}/subscription", tag = "subscriptions", params(("id" = Uuid, Path)), request_body = Terms, responses((status = 200, body = Subscription), (status = 201, body = Subscription)))]
+#[utoipa::path(post, operation_id = "subscriptions_put", path = "/organizations/{id}/subscription", tag = "subscriptions", params(IfMatch, ("id" = Uuid, Path)), request_body = Terms, responses((status = 200, body = Subscription), (status = 201, body = Subscription)))]
 pub(crate) async fn put(
     State(shared): State<Shared>,
     caller: Caller,
@@ -286,7 +286,7 @@ fn check_period(subscription: &Subscription) -> Result<()> {
 }
 
 /// Removes an organization's subscription, and all limits with it.
-#[utoipa::path(delete, operation_id = "subscriptions_delete", path = "/organizations/{id}/subscription", tag = "subscriptions", params(("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
+#[utoipa::path(delete, operation_id = "subscriptions_delete", path = "/organizations/{id}/subscription", tag = "subscriptions", params(IfMatch, ("id" = Uuid, Path)), responses((status = 200, body = Deleted)))]
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,

@@ -154,7 +154,7 @@ pub(crate) struct Changes {
 }
 
 /// Changes a user.
-#[utoipa::path(post, operation_id = "users_update", path = "/users/{id}", tag = "users", params(("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = User)))]
+#[utoipa::path(post, operation_id = "users_update", path = "/users/{id}", tag = "users", params(IfMatch, ("id" = Uuid, Path)), request_body = Changes, responses((status = 200, body = User)))]
 pub(crate) async fn update(
     State(shared): State<Shared>,
     caller: Caller,

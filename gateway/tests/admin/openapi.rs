@@ -1,9 +1,12 @@
 //! The document that says what there is.
 
+use std::path::Path;
+
 use http::StatusCode;
 use serde_json::Value;
+use tokio::process::Command;
 
-use crate::stage::{Stage, at};
+use crate::stage::{Stage, admin_key, at};
 
 #[tokio::test]
 async fn the_document_needs_no_key_and_names_every_operation_once() {
@@ -42,4 +45,54 @@ fn references(value: &Value, document: &Value) {
         Value::Array(items) => items.iter().for_each(|value| references(value, document)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// The document as it is read without a gateway.
+const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+
+/// A change of it is a change of what clients rely on: it is to be seen.
+#[tokio::test]
+async fn the_document_is_the_one_that_is_kept() {
+    let stage = Stage::new().await;
+    let mut served = stage.client("").get(&at("openapi.json")).await.json();
+    served.sort_all_objects();
+    let served = serde_json::to_string_pretty(&served).unwrap() + "\n";
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(KEPT, &served).unwrap();
+    }
+    let kept = std::fs::read_to_string(KEPT).unwrap();
+    let differs = kept
+        .lines()
+        .zip(served.lines())
+        .position(|(kept, served)| kept != served);
+    assert!(
+        kept == served,
+        "docs/openapi.json differs from line {:?} on; if that is meant, run this test with UPDATE_OPENAPI=1",
+        differs.map(|line| line + 1)
+    );
+}
+
+/// Every operation, whatever is sent to it: no 500, no status and no body that the document doesn't know.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_keeps_to_the_document() {
+    let stage = Stage::new().await;
+    let key = admin_key(&stage.scene, None, None, "owner").await;
+    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/admin/openapi/run.sh");
+    let output = Command::new(run)
+        .args(["--max-examples", "10", "--seed", "1", "--workers", "1"])
+        .env("ADMIN_URL", stage.gateway.ready_text("admin_url"))
+        .env("ADMIN_KEY", &key)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{told}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // All of it would be refused in shape.
+    assert!(!told.contains("Authentication failed"), "{told}");
+    println!("{told}");
 }

@@ -89,7 +89,7 @@ impl Approval {
 }
 
 /// Approves an MCP server. One that is approved stays as it is.
-#[utoipa::path(post, operation_id = "mcp_servers_approve", path = "/mcp-servers/{id}/approve", tag = "mcp-servers", params(("id" = Uuid, Path)), request_body = Approval, responses((status = 200, body = McpServer)))]
+#[utoipa::path(post, operation_id = "mcp_servers_approve", path = "/mcp-servers/{id}/approve", tag = "mcp-servers", params(IfMatch, ("id" = Uuid, Path)), request_body = Approval, responses((status = 200, body = McpServer)))]
 pub(crate) async fn approve(
     State(shared): State<Shared>,
     caller: Caller,
@@ -127,7 +127,7 @@ pub(crate) struct Rejection {
 }
 
 /// Rejects an MCP server: requests that name it are refused within a moment, wherever they reach it from.
-#[utoipa::path(post, operation_id = "mcp_servers_reject", path = "/mcp-servers/{id}/reject", tag = "mcp-servers", params(("id" = Uuid, Path)), request_body = Rejection, responses((status = 200, body = McpServer)))]
+#[utoipa::path(post, operation_id = "mcp_servers_reject", path = "/mcp-servers/{id}/reject", tag = "mcp-servers", params(IfMatch, ("id" = Uuid, Path)), request_body = Rejection, responses((status = 200, body = McpServer)))]
 pub(crate) async fn reject(
     State(shared): State<Shared>,
     caller: Caller,
@@ -156,7 +156,7 @@ pub(crate) async fn reject(
 
 /// Looks at an MCP server: its tools are stored with a level of risk each, and what was found is in `security_scan_results`. A server
 /// that can't be looked at has failed. Takes 10 s at the most.
-#[utoipa::path(post, operation_id = "mcp_servers_scan", path = "/mcp-servers/{id}/scan", tag = "mcp-servers", params(("id" = Uuid, Path)), responses((status = 200, body = McpServer)))]
+#[utoipa::path(post, operation_id = "mcp_servers_scan", path = "/mcp-servers/{id}/scan", tag = "mcp-servers", params(IfMatch, ("id" = Uuid, Path)), responses((status = 200, body = McpServer)))]
 pub(crate) async fn scan(
     State(shared): State<Shared>,
     caller: Caller,
