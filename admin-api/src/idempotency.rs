@@ -97,14 +97,11 @@ impl Once {
         transaction: &Transaction,
         org_id: Option<Uuid>,
     ) -> Result<Turn> {
-        // Those that somebody else removes right now are as good as removed.
-        let forget = "DELETE FROM idempotency_keys WHERE id IN (
-            SELECT id FROM idempotency_keys WHERE created_at < now() - interval '24 hours'
-            ORDER BY created_at LIMIT 100 FOR UPDATE SKIP LOCKED)";
-        transaction.all(forget, &[]).await?;
         let request = self.request();
-        let claim = "INSERT INTO idempotency_keys (id, org_id, request) VALUES ($1, $2, $3)
-            ON CONFLICT (id) DO NOTHING RETURNING id";
+        // One whose time is over is as good as none, until it is removed.
+        let claim = "INSERT INTO idempotency_keys AS k (id, org_id, request) VALUES ($1, $2, $3)
+            ON CONFLICT (id) DO UPDATE SET request = excluded.request, answer = NULL, created_at = now()
+            WHERE k.created_at < now() - interval '24 hours' RETURNING id";
         let claimed = transaction
             .maybe(claim, &[&self.id, &org_id, &request])
             .await?;

@@ -120,12 +120,14 @@ impl Upkeep {
         }
         let expired_keys = count(client, "SELECT expire_keys()").await?;
         let forgotten = count(client, "SELECT forget_dedupe_keys()").await?;
+        let sql = "DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'";
+        let answers = client.execute(sql, &[]).await?;
         // Last: it gives way to whoever uses the tables, and the rest shall not wait for that.
         let dropped = count(client, "SELECT drop_expired()").await?;
         if made + dropped + expired_keys > 0 {
             tracing::info!(made, dropped, expired_keys, "partitions and keys kept up");
         }
-        tracing::debug!(buckets, forgotten, "rollups are up to date");
+        tracing::debug!(buckets, forgotten, answers, "rollups are up to date");
         Ok(())
     }
 }

@@ -47,25 +47,46 @@ pub(crate) enum Refused {
     Url,
     #[error("the port must be 80, 443, or 1024 and above")]
     Port,
+    #[error("headers with values go to public addresses by https only")]
+    PlainText,
 }
 
 /// Decides about addresses, and resolves names to those that pass.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     allowed: Arc<[IpNet]>,
+    /// What is sent is not for everybody on the way.
+    in_plain_text: bool,
 }
 
 impl Guard {
     pub(crate) fn new(allowed: &[IpNet]) -> Self {
         Self {
             allowed: allowed.into(),
+            in_plain_text: false,
         }
     }
 
-    pub(crate) fn permits(&self, address: IpAddr) -> bool {
+    /// What is sent in plain text goes no further than to networks that the configuration names.
+    pub(crate) fn for_plain_text(self) -> Self {
+        Self {
+            in_plain_text: true,
+            ..self
+        }
+    }
+
+    fn check_address(&self, address: IpAddr) -> Result<(), Refused> {
         // A mapped address is the one that it maps.
         let address = address.to_canonical();
-        is_public(address) || self.allowed.iter().any(|net| net.contains(&address))
+        if self.allowed.iter().any(|net| net.contains(&address)) {
+            Ok(())
+        } else if !is_public(address) {
+            Err(Refused::Address)
+        } else if self.in_plain_text {
+            Err(Refused::PlainText)
+        } else {
+            Ok(())
+        }
     }
 
     /// Looks at what a URL says by itself. Names are looked at when they are resolved.
@@ -80,9 +101,7 @@ impl Guard {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
         };
-        if address.is_some_and(|address| !self.permits(address)) {
-            return Err(Refused::Address);
-        }
+        address.map_or(Ok(()), |address| self.check_address(address))?;
         match url.port_or_known_default() {
             Some(80 | 443 | 1024..) => Ok(()),
             _ => Err(Refused::Port),
@@ -95,11 +114,15 @@ impl Resolve for Guard {
         let guard = self.clone();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let mut permitted = found.filter(|found| guard.permits(found.ip())).peekable();
-            if permitted.peek().is_none() {
-                return Err(Refused::Address.into());
+            let mut refused = Refused::Address;
+            let permits = |found: &SocketAddr| {
+                let checked = guard.check_address(found.ip());
+                checked.map_err(|why| refused = why).is_ok()
+            };
+            let permitted: Vec<SocketAddr> = found.filter(permits).collect();
+            if permitted.is_empty() {
+                return Err(refused.into());
             }
-            let permitted: Vec<SocketAddr> = permitted.collect();
             Ok(Box::new(permitted.into_iter()) as Addrs)
         })
     }
@@ -234,6 +257,26 @@ mod tests {
                 "{host}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn plain_text_goes_only_where_the_configuration_allows() {
+        let allowed: Vec<IpNet> = vec!["10.1.0.0/16".parse().unwrap()];
+        let guard = Guard::new(&allowed).for_plain_text();
+        for (url, expected) in [
+            ("http://1.1.1.1/", Err(Refused::PlainText)),
+            ("http://10.1.2.3/", Ok(())),
+            ("http://10.2.0.1/", Err(Refused::Address)),
+        ] {
+            assert_eq!(guard.check(&url.parse().unwrap()), expected, "{url}");
+        }
+        // A name of a public address.
+        let refused = guard
+            .resolve("1.1.1.1".parse().unwrap())
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(refused.downcast_ref(), Some(&Refused::PlainText));
     }
 
     #[test]

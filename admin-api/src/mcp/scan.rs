@@ -117,7 +117,8 @@ struct Looking<'a> {
 
 impl Looking<'_> {
     async fn ask(mut self, subject: &Subject) -> Result<Raw, Trouble> {
-        let mut wire = Wire::new(Guard::new(&self.options.allowed_networks))?;
+        let guard = Guard::new(&self.options.allowed_networks);
+        let mut wire = Wire::new(guard.clone())?;
         let mut raw = Raw::default();
         if let Some(url) = &subject.manifest_url {
             // Without the server's headers: it may be another's.
@@ -133,6 +134,9 @@ impl Looking<'_> {
             Way::Sse(remote) => (remote, true),
         };
         let url: Url = remote.url.parse().map_err(|_| Trouble::Endpoint)?;
+        if url.scheme() == "http" && !remote.headers.is_empty() {
+            wire = wire.under(guard.for_plain_text())?;
+        }
         let headers = self.headers(remote, &subject.org_slug).await?;
         let said = if is_sse {
             ask_sse(&mut wire, &url, headers).await?

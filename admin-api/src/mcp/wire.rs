@@ -85,6 +85,15 @@ impl Wire {
         })
     }
 
+    /// From here on under another guard.
+    pub(super) fn under(self, guard: Guard) -> Result<Self, Trouble> {
+        let left = self.left;
+        Ok(Self {
+            left,
+            ..Self::new(guard)?
+        })
+    }
+
     /// The answer's head, which is a success.
     pub(super) async fn send(
         &self,

@@ -91,3 +91,20 @@ async fn usage_is_counted_then_dropped_and_keys_expire() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn answers_are_kept_for_repetitions_for_a_day() {
+    let scene = Scene::new().await;
+    let sql = "INSERT INTO idempotency_keys (id, request, created_at)
+        VALUES ('old', 'r', now() - interval '25 hours'), ('new', 'r', now() - interval '23 hours')";
+    scene.sql.batch_execute(sql).await.unwrap();
+    let (_gateway, _) = scene.simulated(MINDWEAVE).await;
+    eventually("the old one is gone", || async {
+        let sql = "SELECT convert_from(id, 'UTF8') FROM idempotency_keys";
+        let left = scene.sql.query(sql, &[]).await.unwrap();
+        let left: Vec<String> = left.iter().map(|row| row.get(0)).collect();
+        assert!(left.contains(&"new".to_owned()), "{left:?}");
+        (left.len() == 1).then_some(())
+    })
+    .await;
+}
