@@ -1,12 +1,13 @@
 //! The admin API's place in the process: its listener and its way to the database.
 
+mod in_force;
 mod secrets;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use admin_api::{AdminApi, Connect, ConnectError, McpOptions};
+use admin_api::{AdminApi, Connect, ConnectError, InForce, McpOptions};
 use domain::Clock;
 use ingest::Database;
 use tokio::net::TcpListener;
@@ -14,6 +15,7 @@ use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::in_force::Judge;
 use self::secrets::Secrets;
 use crate::config::{McpConfig, environment};
 
@@ -39,6 +41,7 @@ pub(crate) struct Admin {
     pub(crate) mcp: McpConfig,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
+    pub(crate) in_force: InForce,
 }
 
 impl Admin {
@@ -53,7 +56,9 @@ impl Admin {
             database: self.database,
             tasks: self.tasks,
         };
-        let api = AdminApi::new(Arc::new(connections), self.clock).with_mcp(mcp);
+        let api = AdminApi::new(Arc::new(connections), self.clock)
+            .with_mcp(mcp)
+            .with_data_plane(self.in_force);
         api.serve(listener, stop).await;
     }
 }

@@ -105,6 +105,13 @@ impl Listed for ApiKey {
     }
 }
 
+impl ApiKey {
+    /// Its project, and who made it.
+    pub(super) fn whose(&self) -> (Uuid, Uuid) {
+        (self.project_id, self.created_by)
+    }
+}
+
 impl Versioned for ApiKey {
     fn updated_at(&self) -> DateTime<Utc> {
         self.updated_at
