@@ -30,8 +30,10 @@ pub(crate) struct Shared {
     pub(crate) scans: Places,
     /// What decides about requests.
     pub(crate) in_force: Option<InForce>,
-    /// For dry runs.
+    /// For dry runs on one request.
     pub(crate) dry_runs: Places,
+    /// For dry runs over requests that were made.
+    pub(crate) replays: Places,
 }
 
 /// The control plane.
@@ -52,7 +54,8 @@ impl AdminApi {
                 mcp: McpOptions::default(),
                 scans: Places::default(),
                 in_force: None,
-                dry_runs: Places::few(),
+                dry_runs: Places::default(),
+                replays: Places::few(),
             },
         }
     }

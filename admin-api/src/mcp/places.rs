@@ -16,7 +16,7 @@ pub(crate) struct Places {
     most_of_one: usize,
 }
 
-/// For scans, which wait for others most of the time.
+/// For what is short, or waits for others most of the time.
 impl Default for Places {
     fn default() -> Self {
         Self::new(MOST, MOST_OF_ONE)
@@ -33,7 +33,7 @@ pub(crate) struct Place {
 impl Places {
     /// For what takes a processor as long as it runs.
     pub(crate) fn few() -> Self {
-        Self::new(4, 2)
+        Self::new(2, 1)
     }
 
     fn new(most: usize, most_of_one: usize) -> Self {

@@ -106,6 +106,11 @@ impl Listed for ApiKey {
 }
 
 impl ApiKey {
+    /// Whether it costs nothing.
+    pub(super) fn is_test(&self) -> bool {
+        KeyKind::from_prefix(&self.key_prefix) == Some(KeyKind::Test)
+    }
+
     /// Its project, and who made it.
     pub(super) fn whose(&self) -> (Uuid, Uuid) {
         (self.project_id, self.created_by)

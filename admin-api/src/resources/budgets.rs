@@ -85,7 +85,7 @@ pub(crate) async fn list(
         return Err(ApiError::invalid("model", message));
     }
     let in_force = InForce::of(&shared)?;
-    let (org_id, whom) = Transaction::within(&shared.pool, &caller, async |transaction| {
+    let (org_id, whom, test) = Transaction::within(&shared.pool, &caller, async |transaction| {
         query.find(transaction, &caller).await
     })
     .await?;
@@ -96,6 +96,7 @@ pub(crate) async fn list(
         let of = LimitsOf {
             org_id: OrgId(org_id),
             whom,
+            test,
             model: model_asked.as_deref(),
             most: usize::from(most),
         };
@@ -116,16 +117,18 @@ pub(crate) async fn list(
 }
 
 impl Query {
-    /// Whose they are, of what the caller may see; what is given has to fit together.
-    async fn find(&self, transaction: &Transaction, caller: &Caller) -> Result<(Uuid, Whom)> {
+    /// Whose they are, of what the caller may see, and whether it is a key for tests; what is given has to fit together.
+    async fn find(&self, transaction: &Transaction, caller: &Caller) -> Result<(Uuid, Whom, bool)> {
         let mut whom = Whom {
             project_id: self.project_id.map(ProjectId),
             user_id: self.user_id.map(UserId),
             key_id: self.api_key_id.map(ApiKeyId),
         };
+        let mut test = false;
         if let Some(id) = self.api_key_id {
             let key: ApiKey = listing::find(transaction, caller, id).await?;
             let (project, user) = key.whose();
+            test = key.is_test();
             must_be("project_id", self.project_id, project)?;
             must_be("user_id", self.user_id, user)?;
             whom.project_id = Some(ProjectId(project));
@@ -151,7 +154,7 @@ impl Query {
             let found = transaction.maybe(&sql, &member.values()).await?;
             found.ok_or_else(|| ApiError::not_found("member"))?;
         }
-        Ok((org_id, whom))
+        Ok((org_id, whom, test))
     }
 }
 

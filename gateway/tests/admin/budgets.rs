@@ -196,7 +196,7 @@ async fn what_each_has_apart_is_read_when_it_is_said_whose() {
     )
     .await;
     let policy = json!({"name": "models", "policy_type": "usage", "project_id": project,
-        "rules": {"max_tokens_per_day": 100, "per": "model", "action": "warn"}});
+        "rules": {"max_tokens_per_day": 100, "per": ["project", "model"], "action": "warn"}});
     post(&admin, "policies", policy).await;
     let all = read(&viewer, "budgets", 6).await;
     let states: Vec<_> = ["scope", "state"].map(|name| column(&all, name)).into();
@@ -242,6 +242,15 @@ async fn what_each_has_apart_is_read_when_it_is_said_whose() {
         (&json!("claude-sonnet-5"), &json!(project))
     );
     assert_ne!(model["spent"], "0");
+    stage
+        .scene
+        .tenant
+        .key(&stage.scene.sql, domain::KeyKind::Test)
+        .await;
+    let sql = "SELECT id FROM api_keys WHERE key_prefix = 'mw_sk_test_'";
+    let test_key: Uuid = stage.scene.sql.query_one(sql, &[]).await.unwrap().get(0);
+    let of_tests = get(&viewer, &format!("budgets?api_key_id={test_key}")).await;
+    assert_eq!(column(&of_tests, "window"), ["minute"], "{of_tests}");
     let cut = get(&viewer, "budgets?limit=2").await;
     assert_eq!(
         (cut["data"].as_array().unwrap().len(), &cut["has_more"]),

@@ -415,10 +415,11 @@ async fn a_dry_run_changes_no_counter() {
         let metrics = stage.gateway.operator().get("/metrics").await;
         let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
         let lines = metrics.lines();
-        let counters: Vec<_> = lines
+        let mut counters: Vec<_> = lines
             .filter(|line| names.iter().any(|name| line.starts_with(name)))
             .map(str::to_owned)
             .collect();
+        counters.sort_unstable();
         let budgets = get(&admin, &path).await["data"].clone();
         (counters, budgets)
     };

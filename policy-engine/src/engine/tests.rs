@@ -4,6 +4,7 @@ mod golden;
 mod items;
 mod leaving;
 mod limits;
+mod reading;
 mod rehearsals;
 
 use std::fmt::Write as _;

@@ -8,9 +8,12 @@ mod past;
 mod request;
 mod shown;
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -19,7 +22,7 @@ use crate::body::Body;
 use crate::caller::Caller;
 use crate::data_plane::InForce;
 use crate::error::{ApiError, Result};
-use crate::mcp::Place;
+use crate::mcp::{Place, Places};
 use crate::role::Act;
 use crate::server::Shared;
 use draft::Draft;
@@ -83,24 +86,26 @@ pub(crate) async fn run(
 }
 
 /// A place to run in, until it is dropped.
-fn place(shared: &Shared, org_id: Uuid) -> Result<Place> {
-    let place = shared.dry_runs.take(org_id);
+fn place(places: &Places, org_id: Uuid) -> Result<Place> {
+    let place = places.take(org_id);
     place.ok_or_else(|| ApiError::busy("dry_runs_busy", "too many dry runs are running; try again"))
 }
+
+/// Whose turn it is to compile, until it is dropped: others wait for theirs.
+type Turn = OwnedSemaphorePermit;
 
 /// Compiles and asks, beside the runtime, when it is its turn to compile.
 async fn beside<T: Send + 'static>(
     shared: &Shared,
     place: Place,
-    work: impl FnOnce() -> Option<T> + Send + 'static,
+    work: impl FnOnce(Turn) -> Option<T> + Send + 'static,
 ) -> Result<T> {
-    let turn = std::sync::Arc::clone(&shared.compiling)
-        .acquire_owned()
-        .await;
+    let turn = Arc::clone(&shared.compiling).acquire_owned().await;
+    let turn = turn.map_err(|_| ApiError::broken("whose turn it is to compile"))?;
     let running = tokio::task::spawn_blocking(move || {
         // Until the end of the work, whoever waits for it.
-        let _until_then = (place, turn);
-        work()
+        let _place = place;
+        work(turn)
     });
     let done = running.await.map_err(|_| ApiError::broken("a dry run"))?;
     done.ok_or_else(ApiError::not_in_force)

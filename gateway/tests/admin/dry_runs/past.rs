@@ -188,3 +188,24 @@ async fn what_is_not_stored_is_named_and_refuses_nothing() {
     let expected = ["$.rules.allowed_mcp_tools", "$.rules.max_tokens"];
     assert_eq!(paths, expected.map(|path| (json!("half"), json!(path))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_one_organization_one_runs_at_a_time() {
+    let (stage, _) = stage_of_rows().await;
+    let admin = stage.of_tenant("admin").await;
+    let body = usage(json!({"max_tokens_per_day": 9_000}));
+    let path = at("policies/dry-run");
+    let asking = (0..12).map(|_| admin.post(&path, &body));
+    let answers = futures_util::future::join_all(asking).await;
+    let mut refused = 0;
+    for answer in &answers {
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            assert_eq!(answer.error_code(), "dry_runs_busy");
+            refused += 1;
+        } else {
+            assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        }
+    }
+    assert!((1..12).contains(&refused), "{refused}");
+    dry_run(&admin, &body).await;
+}

@@ -115,6 +115,7 @@ fn limits(engine: &Engine, whom: Whom, most: usize) -> Limits {
     let of = LimitsOf {
         org_id: ORG,
         whom,
+        test: false,
         model: None,
         most,
     };

@@ -5,7 +5,6 @@
 mod rows;
 mod tally;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -102,14 +101,21 @@ pub(super) async fn run(
         Ok(found)
     })
     .await?;
-    let place = place(shared, found.org_id)?;
+    let place = place(&shared.replays, found.org_id)?;
     let tried = found.compile(shared).await?;
     let (stored, has_more) = rows::read(shared, caller, tried.org_id, &events).await?;
     let clock = std::sync::Arc::clone(&shared.clock);
-    beside(shared, place, move || {
+    beside(shared, place, move |turn| {
+        let projects = stored.iter().map(|it| it.caller.project_id).collect();
+        let org_id = OrgId(tried.org_id);
+        let of = |change| Replay::new(&in_force.engine, org_id, &projects, change);
+        let both = (of(None)?, of(Some(&tried.change))?);
+        drop(turn);
         let until = clock.monotonic() + PATIENCE;
         let is_late = || clock.monotonic() >= until;
-        replay(&in_force, &tried, &stored, has_more, is_late)
+        let mut done = replay(&in_force, &tried, both, &stored, is_late);
+        done.has_more = has_more;
+        Some(done)
     })
     .await
 }
@@ -117,13 +123,10 @@ pub(super) async fn run(
 fn replay(
     in_force: &InForce,
     tried: &Tried,
+    (mut now, mut then): (Replay, Replay),
     stored: &[Stored],
-    has_more: bool,
     is_late: impl Fn() -> bool,
-) -> Option<OfEvents> {
-    let projects: HashSet<_> = stored.iter().map(|it| it.caller.project_id).collect();
-    let of = |change| Replay::new(&in_force.engine, OrgId(tried.org_id), &projects, change);
-    let (mut now, mut then) = (of(None)?, of(Some(&tried.change))?);
+) -> OfEvents {
     let prices = in_force.prices.load_full();
     let (mut of_now, mut of_then) = (Tally::default(), Tally::default());
     let mut done = 0_usize;
@@ -142,18 +145,18 @@ fn replay(
     untold.extend(now.untold().iter().filter(|it| !then.untold().contains(it)));
     let decided = stored.get(..done).unwrap_or_default();
     let of = |untold: &&Untold| NotEvaluated::of(untold, tried.nameless);
-    Some(OfEvents {
+    OfEvents {
         r#type: "policy_dry_run",
         instance_id: in_force.instance_id,
         evaluated: decided.len() as u64,
-        has_more,
+        has_more: false,
         complete: decided.len() == stored.len(),
         first_at: decided.first().and_then(|it| moment(it.at)),
         last_at: decided.last().and_then(|it| moment(it.at)),
         now: of_now,
         with_policy: of_then,
         not_evaluated: untold.iter().map(of).collect(),
-    })
+    }
 }
 
 impl Events {

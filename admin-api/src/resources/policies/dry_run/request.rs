@@ -87,9 +87,9 @@ pub(super) async fn run(
             "is of another organization than the policy",
         ));
     }
-    let place = place(shared, found.org_id)?;
+    let place = place(&shared.dry_runs, found.org_id)?;
     let tried = found.compile(shared).await?;
-    beside(shared, place, move || {
+    beside(shared, place, move |turn| {
         let InForce {
             engine, data_plane, ..
         } = &in_force;
@@ -103,6 +103,7 @@ pub(super) async fn run(
         };
         let now = engine.present(by.org_id, by.project_id)?;
         let then = engine.rehearse(by.org_id, by.project_id, &tried.change)?;
+        drop(turn);
         let asked = Asked {
             head: &head,
             body: &body,
