@@ -77,38 +77,63 @@ fn what_reading_costs_and_what_is_admitted_meanwhile() {
         read(&engine, Some(number));
     }
     let each = began.elapsed() / u32::try_from(times).unwrap();
-    engine.correct(&[Correction {
+    let [first_read, first_admit] = [true, false].map(|reads| {
+        engine.correct(&[correction()]);
+        let began = Instant::now();
+        if reads {
+            read(&engine, None);
+        } else {
+            drop(admit(&engine, &key(5), &json!({})).unwrap());
+        }
+        began.elapsed()
+    });
+    println!(
+        "a read {each:?}; after a correction: the first read {first_read:?}, the first request {first_admit:?}"
+    );
+    let second = Duration::from_secs(1);
+    beside(&engine, second, false);
+    // By turns: others use the machine too.
+    let rounds: Vec<_> = (0..8)
+        .map(|_| [false, true].map(|reads| beside(&engine, second, reads)))
+        .collect();
+    let sum = |place: usize| rounds.iter().map(|round| round[place].0).sum::<u32>();
+    let reads: u128 = rounds.iter().map(|round| round[1].1).sum();
+    let (without, with) = (sum(0), sum(1));
+    println!(
+        "admits in 8 s: {without} without reads, {with} beside {reads} reads, {:.3}; {rounds:?}",
+        f64::from(with) / f64::from(without)
+    );
+}
+
+fn correction() -> Correction {
+    Correction {
         org_id: ORG,
         project_id: PROJECT,
         key_id: Some(key(0).key_id),
         model: "claude-opus-5".to_owned(),
         unix_micros: now().unix_micros,
         picodollars: 1,
-    }]);
-    let began = Instant::now();
-    read(&engine, None);
-    let all_again = began.elapsed();
-    let second = Duration::from_secs(3);
-    admits(&engine, second);
-    let alone = admits(&engine, second);
+    }
+}
+
+/// The same while another thread wakes up a thousand times a second, more often than any dashboard asks, and reads or doesn't. How
+/// often it did.
+fn beside(engine: &Engine, while_so: Duration, reads: bool) -> (u32, u128) {
     let stop = AtomicBool::new(false);
-    let (beside, reads) = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let reading = scope.spawn(|| {
-            let mut reads = 0_u128;
+            let mut turns = 0_u128;
             while !stop.load(Ordering::Relaxed) {
-                read(&engine, Some(reads));
-                reads += 1;
-                // A thousand a second: more than any dashboard asks.
+                if reads {
+                    read(engine, Some(turns));
+                }
+                turns += 1;
                 std::thread::sleep(Duration::from_millis(1));
             }
-            reads
+            turns
         });
-        let beside = admits(&engine, second);
+        let admitted = admits(engine, while_so);
         stop.store(true, Ordering::Relaxed);
-        (beside, reading.join().unwrap())
-    });
-    println!(
-        "a read {each:?}; the first after a correction {all_again:?}; admits in 3 s: {alone} alone, {beside} beside {reads} reads, {:.3}",
-        f64::from(beside) / f64::from(alone)
-    );
+        (admitted, reading.join().unwrap())
+    })
 }
