@@ -145,19 +145,28 @@ async fn what_runs_is_held_until_it_has_ended() {
         "content": [], "usage": usage}});
     sender.send(Ok(sse("message_start", start))).await.unwrap();
     let proxy = stage.gateway.client(&stage.scene.key);
-    let asking = tokio::spawn(async move {
-        let body = question(true).to_string();
-        proxy.send(Method::POST, "/v1/messages", body).await
-    });
-    let running = eventually("it is held", || async {
-        let budgets = get(&admin, &path).await;
-        let held = column(&budgets, "held");
-        (held[2] == "1").then_some(budgets)
-    })
-    .await;
-    let bytes = question(true).to_string().len();
+    let question = question(true).to_string();
     // A third of the bytes, and no more than max_tokens.
-    let estimate = bytes.div_ceil(3) + 32;
+    let estimate = question.len().div_ceil(3) + 32;
+    let asking = proxy.send(Method::POST, "/v1/messages", question);
+    let looking = async {
+        let running = eventually("it is held", || async {
+            let budgets = get(&admin, &path).await;
+            let held = column(&budgets, "held");
+            (held[2] == "1").then_some(budgets)
+        })
+        .await;
+        let end = json!({"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 23}});
+        sender.send(Ok(sse("message_delta", end))).await.unwrap();
+        sender
+            .send(Ok(sse("message_stop", json!({}))))
+            .await
+            .unwrap();
+        drop(sender);
+        running
+    };
+    let (answer, running) = tokio::join!(asking, looking);
+    assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(column(&running, "spent"), ["0", "0", "0", "0"]);
     let held = column(&running, "held");
     assert_eq!(
@@ -167,14 +176,6 @@ async fn what_runs_is_held_until_it_has_ended() {
     assert_ne!(held[1], "0");
     let left = 1_000_000 - estimate;
     assert_eq!(column(&running, "remaining")[0], left.to_string());
-    let end = json!({"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 23}});
-    sender.send(Ok(sse("message_delta", end))).await.unwrap();
-    sender
-        .send(Ok(sse("message_stop", json!({}))))
-        .await
-        .unwrap();
-    drop(sender);
-    assert_eq!(asking.await.unwrap().status, StatusCode::OK);
     stage.scene.events(1).await;
     let ended = read(&admin, &path, 4).await;
     assert_eq!(column(&ended, "spent"), spent(&stage.scene).await);

@@ -74,7 +74,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn message(more: Value) -> Self {
+    fn message(more: &Value) -> Self {
         let mut body = question(false);
         let fields = more.as_object().unwrap().clone();
         body.as_object_mut().unwrap().extend(fields);
@@ -120,7 +120,7 @@ impl Asked {
 
 /// One of each kind of rules, with a request that it refuses.
 fn kinds() -> Vec<(&'static str, Value, Asked)> {
-    let plain = || Asked::message(json!({}));
+    let plain = || Asked::message(&json!({}));
     let tools =
         json!({"tools": [{"name": "mcp__github__push", "input_schema": {"type": "object"}}]});
     let item = |model: &str| json!({"model": model, "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]});
@@ -146,12 +146,12 @@ fn kinds() -> Vec<(&'static str, Value, Asked)> {
         (
             "access",
             json!({"blocked_mcp_servers": ["github"]}),
-            Asked::message(tools.clone()),
+            Asked::message(&tools),
         ),
         (
             "access",
             json!({"allowed_mcp_tools": ["pull"]}),
-            Asked::message(tools),
+            Asked::message(&tools),
         ),
         ("access", json!({"denied_ips": ["127.0.0.0/8"]}), plain()),
         (
@@ -167,7 +167,7 @@ fn kinds() -> Vec<(&'static str, Value, Asked)> {
         (
             "compliance",
             json!({"forbidden_fields": ["metadata.user_id"]}),
-            Asked::message(json!({"metadata": {"user_id": "u"}})),
+            Asked::message(&json!({"metadata": {"user_id": "u"}})),
         ),
         (
             "compliance",
@@ -177,7 +177,7 @@ fn kinds() -> Vec<(&'static str, Value, Asked)> {
         (
             "compliance",
             json!({"inference_geo": ["us"]}),
-            Asked::message(json!({"inference_geo": "eu"})),
+            Asked::message(&json!({"inference_geo": "eu"})),
         ),
         (
             "custom",
@@ -273,7 +273,7 @@ async fn the_organization_goes_before_the_project_and_the_higher_priority_before
         }
         policy
     };
-    let asked = Asked::message(json!({}));
+    let asked = Asked::message(&json!({}));
     post(&admin, "policies", policy("there", true, 50)).await;
     eventually("it is in force", || async {
         let answer = asked.send(&stage).await;
@@ -316,7 +316,7 @@ async fn a_draft_is_tried_as_if_it_were_active_and_a_changed_one_in_its_own_plac
     let admin = stage.of_tenant("admin").await;
     let policy = json!({"name": "draft", "policy_type": "access", "rules": {"denied_models": ["sonnet"]}, "status": "draft"});
     let made = post(&admin, "policies", policy).await;
-    let request = Asked::message(json!({})).shown(key);
+    let request = Asked::message(&json!({})).shown(key);
     let done = dry_run(
         &admin,
         &json!({"policy_id": made["id"], "request": request}),
@@ -400,7 +400,7 @@ async fn a_dry_run_changes_no_counter() {
         (budgets["data"].as_array().unwrap().len() == 3).then_some(())
     })
     .await;
-    let asked = Asked::message(json!({}));
+    let asked = Asked::message(&json!({}));
     assert_eq!(asked.send(&stage).await.status, StatusCode::OK);
     stage.scene.events(1).await;
     let names = [

@@ -46,8 +46,8 @@ pub(crate) struct DryRun {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Outcome {
-    Request(request::OfRequest),
-    Events(past::OfEvents),
+    Request(Box<request::OfRequest>),
+    Events(Box<past::OfEvents>),
 }
 
 /// Says what a policy would do with a request, or would have done with those that were made, and changes nothing.
@@ -70,11 +70,11 @@ pub(crate) async fn run(
     let outcome = match (request, events) {
         (Some(request), None) => {
             let done = request::run(&shared, &caller, in_force, draft, request).await?;
-            Outcome::Request(done)
+            Outcome::Request(Box::new(done))
         }
         (None, Some(events)) => {
             let done = past::run(&shared, &caller, in_force, draft, events).await?;
-            Outcome::Events(done)
+            Outcome::Events(Box::new(done))
         }
         (None, None) => return Err(ApiError::invalid("request", "is required, or events")),
         (Some(_), Some(_)) => {

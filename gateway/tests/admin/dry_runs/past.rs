@@ -75,7 +75,7 @@ async fn stage_of_rows() -> (Stage, Vec<Stored>) {
     (Stage::on(scene).await, stored)
 }
 
-fn usage(rules: Value) -> Value {
+fn usage(rules: &Value) -> Value {
     json!({"policy": {"name": "p", "policy_type": "usage", "rules": rules}, "events": {"last": 10_000}})
 }
 
@@ -98,7 +98,7 @@ async fn a_budget_over_a_thousand_requests_refuses_those_that_it_refuses_by_hand
         ),
     ] {
         assert!(refused.len() > 20, "{rules}");
-        let done = dry_run(&admin, &usage(rules.clone())).await;
+        let done = dry_run(&admin, &usage(&rules)).await;
         assert_eq!(done["evaluated"], 1_000, "{done}");
         assert_eq!(
             (&done["complete"], &done["has_more"]),
@@ -128,7 +128,7 @@ async fn a_rate_goes_by_the_times_of_the_requests() {
     let admin = stage.of_tenant("admin").await;
     // Thirty come a minute: of twenty a minute's worth passes at once, then two of three.
     for (rate, refused) in [(30, 0), (29, 4), (20, 314)] {
-        let done = dry_run(&admin, &usage(json!({"max_requests_per_minute": rate}))).await;
+        let done = dry_run(&admin, &usage(&json!({"max_requests_per_minute": rate}))).await;
         let found = done["with_policy"]["refused"].as_i64().unwrap();
         assert!(
             (found - refused).abs() <= 2,
@@ -193,7 +193,7 @@ async fn what_is_not_stored_is_named_and_refuses_nothing() {
 async fn of_one_organization_one_runs_at_a_time() {
     let (stage, _) = stage_of_rows().await;
     let admin = stage.of_tenant("admin").await;
-    let body = usage(json!({"max_tokens_per_day": 9_000}));
+    let body = usage(&json!({"max_tokens_per_day": 9_000}));
     let path = at("policies/dry-run");
     let asking = (0..12).map(|_| admin.post(&path, &body));
     let answers = futures_util::future::join_all(asking).await;

@@ -69,7 +69,7 @@ fn rules_that_could_refuse_are_told_from_those_that_warn() {
     assert!(item_rules(&engine).unwrap().can_refuse(), "allowed_models");
     let mut strict = org(Vec::new());
     strict.settings = json!({"require_mcp_approval": true});
-    engine.replace(&Arc::new(strict.clone()), &[Arc::new(project(Vec::new()))]);
+    engine.replace(&Arc::new(strict), &[Arc::new(project(Vec::new()))]);
     assert!(item_rules(&engine).unwrap().can_refuse(), "the registry");
 }
 

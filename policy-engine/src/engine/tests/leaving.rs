@@ -67,7 +67,7 @@ fn what_a_project_used_stays_with_the_organization_that_it_was_of() {
         id: OrgId(Uuid::from_u128(0xaa)),
         ..org(Vec::new())
     };
-    engine.replace(&Arc::new(other.clone()), &projects);
+    engine.replace(&Arc::new(other), &projects);
     engine.settle(running, &used(7, 0));
     engine.replace(&Arc::new(limited()), &projects);
     assert_eq!(spent(&engine), "1000007");

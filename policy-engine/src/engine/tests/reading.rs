@@ -1,5 +1,10 @@
 //! What it costs to read what is left of limits, and what it costs those who ask to be admitted meanwhile.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it measures how long things take"
+)]
+
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
