@@ -182,6 +182,16 @@ impl ApiError {
         )
     }
 
+    /// What is asked for is in the memory of a data plane that has no rules of it, or none yet.
+    pub(crate) fn not_in_force() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded_error",
+            "rules_not_in_force",
+            "this gateway has not put the rules of the project or organization in force yet; try again".to_owned(),
+        )
+    }
+
     fn internal(error: &tokio_postgres::Error) -> Self {
         tracing::error!(
             error = domain::error_chain(error),

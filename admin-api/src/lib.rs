@@ -2,12 +2,14 @@
 //!
 //! Guarantees: a change and the row of `audit_logs` that says who made it are one transaction; a caller bound to an organization
 //! sees and changes that organization's rows and nothing else, by every query and by row-level security; secrets are shown
-//! once, in the answer that makes them. Nothing here touches the data plane but through the database.
+//! once, in the answer that makes them. Nothing here changes the data plane but through the database: of what it has in memory
+//! some is read.
 
 mod body;
 mod caller;
 mod changes;
 mod check;
+mod data_plane;
 mod database;
 mod document;
 mod error;
@@ -30,6 +32,7 @@ mod sql;
 mod transaction;
 mod whoami;
 
+pub use data_plane::{Asked, DataPlane, InForce, Refusal, Verdict};
 pub use database::{Connect, ConnectError};
 pub use mcp::{McpOptions, SecretStore};
 pub use new_key::NewKey;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use places::Places;
+pub(crate) use places::{Place, Places};
 
 /// Where the secrets of organizations are kept.
 pub trait SecretStore: std::fmt::Debug + Send + Sync + 'static {

@@ -3,6 +3,7 @@
 mod admin_keys;
 mod api_keys;
 mod audit_logs;
+mod budgets;
 mod invitations;
 mod mcp_servers;
 mod mcp_tools;
@@ -64,8 +65,10 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
             mcp_tools::delete
         ))
         .routes(routes!(usage::list))
+        .routes(routes!(budgets::list))
         .routes(routes!(policies::list, policies::create))
         .routes(routes!(policies::validate))
+        .routes(routes!(policies::dry_run::run))
         .routes(routes!(policies::show, policies::update, policies::delete))
 }
 

@@ -30,6 +30,8 @@ pub(crate) enum Act {
     ChangeApiKeys,
     ReadPolicies,
     ChangePolicies,
+    /// It takes more than reading, and shows what requests of any key would come to.
+    TryPolicies,
     ReadMcp,
     /// What is registered waits for somebody's approval.
     RegisterMcp,
@@ -77,6 +79,7 @@ impl Act {
             Self::ChangeProjects
             | Self::ChangeOrganizations
             | Self::ChangePolicies
+            | Self::TryPolicies
             | Self::ChangeMembers
             | Self::ChangeMcp
             | Self::ReadAdminKeys

@@ -39,7 +39,7 @@ async fn faults(shared: &Shared, org: OrgSource, project: ProjectSource) -> Vec<
     let clock = Arc::clone(&shared.clock);
     let compiling = move || {
         let engine = Engine::new(clock);
-        let found = engine.replace(&org, &[Arc::new(project)]);
+        let found = engine.replace(&Arc::new(org), &[Arc::new(project)]);
         found.into_iter().flat_map(|found| found.faults).collect()
     };
     let compiled = tokio::task::spawn_blocking(compiling).await;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::data_plane::InForce;
 use crate::database::{Connect, Pool};
 use crate::error::ApiError;
 use crate::identify::identify;
@@ -28,6 +29,12 @@ pub(crate) struct Shared {
     pub(crate) mcp: McpOptions,
     /// For scans that run.
     pub(crate) scans: Places,
+    /// What decides about requests.
+    pub(crate) in_force: Option<InForce>,
+    /// For dry runs on one request.
+    pub(crate) dry_runs: Places,
+    /// For dry runs over requests that were made.
+    pub(crate) replays: Places,
 }
 
 /// The control plane.
@@ -48,6 +55,9 @@ impl AdminApi {
                 compiling: Arc::new(Semaphore::new(1)),
                 mcp: McpOptions::default(),
                 scans: Places::default(),
+                in_force: None,
+                dry_runs: Places::default(),
+                replays: Places::few(),
             },
             tls: None,
         }
@@ -73,6 +83,13 @@ impl AdminApi {
     #[must_use]
     pub fn with_mcp(mut self, options: McpOptions) -> Self {
         self.shared.mcp = options;
+        self
+    }
+
+    /// The data plane of this process, which dry runs and what is left of budgets are read from; without it there are none.
+    #[must_use]
+    pub fn with_data_plane(mut self, in_force: InForce) -> Self {
+        self.shared.in_force = Some(in_force);
         self
     }
 

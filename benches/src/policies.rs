@@ -81,7 +81,7 @@ pub fn engine(policies: Vec<PolicySource>) -> Engine {
         policies,
         mcp_servers: Vec::new(),
     };
-    assert_eq!(engine.replace(&org, &[Arc::new(project)]), []);
+    assert_eq!(engine.replace(&Arc::new(org), &[Arc::new(project)]), []);
     engine
 }
 

@@ -1,12 +1,13 @@
 //! The admin API's place in the process: its listener and its way to the database.
 
+mod in_force;
 mod secrets;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use admin_api::{AdminApi, Connect, ConnectError, McpOptions};
+use admin_api::{AdminApi, Connect, ConnectError, InForce, McpOptions};
 use domain::Clock;
 use ingest::Database;
 use tokio::net::TcpListener;
@@ -14,6 +15,7 @@ use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::in_force::Judge;
 use self::secrets::Secrets;
 use crate::config::{McpConfig, environment};
 
@@ -41,6 +43,7 @@ pub(crate) struct Admin {
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
+    pub(crate) in_force: InForce,
 }
 
 impl Admin {
@@ -58,7 +61,8 @@ impl Admin {
         let api = AdminApi::new(connect(self.database), self.clock)
             .with_replica(self.replica.map(connect))
             .with_mcp(mcp)
-            .with_tls(self.tls);
+            .with_tls(self.tls)
+            .with_data_plane(self.in_force);
         api.serve(listener, stop).await;
     }
 }

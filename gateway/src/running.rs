@@ -8,15 +8,15 @@ use domain::Prices;
 use ingest::{Database, Ingest, SpoolStartError, Unstored};
 use policy_engine::Engine;
 use proxy::{
-    Collector, DataPlane, Errands, KeyIndex, McpRegistry, Resources, Target, UpstreamObjects,
-    UpstreamOptions,
+    Collector, DataPlane, Errands, KeyIndex, McpRegistry, Resources, Target, Trials,
+    UpstreamObjects, UpstreamOptions,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Judge};
 use crate::config::Config;
 use crate::operations::{self, Operations};
 use crate::polling::Polling;
@@ -138,6 +138,16 @@ impl Running {
         tasks.spawn(settling.run(decided, stop.clone()));
         let sweeping = sweep(Arc::clone(&engine), Arc::clone(&clock), stop.clone());
         tasks.spawn(sweeping);
+        let judge = Judge {
+            keys: Arc::clone(&keys),
+            trials: Trials {
+                prices: Arc::clone(&prices),
+                objects: Arc::clone(&objects),
+                clock: Arc::clone(&clock),
+            },
+            settled: Arc::clone(&settled),
+        };
+        let in_force = judge.in_force(Arc::clone(&engine));
         let resources = Resources {
             keys,
             prices,
@@ -173,6 +183,7 @@ impl Running {
             tls: config.admin_tls.clone(),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
+            in_force,
         };
         tasks.spawn(admin.serve(admin_listener, draining.clone()));
         let (collector, errands) = Collector::new();

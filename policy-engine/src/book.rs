@@ -10,6 +10,7 @@ mod estimate;
 mod expected;
 mod hold;
 mod ledger;
+mod look;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub(crate) use hold::Hold;
 use crate::budget::{Account, Budget, BudgetId, Holder, People};
 use crate::limit::Window;
 use counter::Counter;
+pub(crate) use look::{Looked, Wanted};
 use state::State;
 
 /// One organization's.
@@ -43,6 +45,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) max_tokens: u64,
     /// Whether it makes a model work. Others count as requests only.
     pub(crate) works: bool,
+    /// What it uses, where that is known already.
+    pub(crate) known: Option<Amounts>,
     pub(crate) at: Timestamp,
 }
 
@@ -118,7 +122,7 @@ impl Book {
         ended.map(|()| hold)
     }
 
-    /// Tells what holding would, and holds nothing at any moment that somebody else could see.
+    /// Tells what holding would, and changes nothing.
     pub(crate) fn try_out<'a>(
         &self,
         ask: &Ask<'_>,
@@ -127,11 +131,17 @@ impl Book {
         price: impl FnOnce(u64, u64) -> Option<Picodollars>,
         watch: &mut impl Watch,
     ) -> Result<(), Unheld<'a>> {
-        let mut held = AllHeld::new();
-        let mut state = self.lock();
-        let tried = state.try_hold(ask, budgets, people, price, watch, &mut held);
-        state.release(&held);
-        tried
+        self.lock().try_out(ask, budgets, people, price, watch)
+    }
+
+    /// What counters say, all at one moment. Those that aren't there yet are made, as the next request would make them.
+    pub(crate) fn look(
+        &self,
+        wanted: &[Wanted<'_>],
+        people: &People,
+        at: Timestamp,
+    ) -> Vec<Looked> {
+        self.lock().look_at(wanted, people, at)
     }
 
     /// Adds what was used, where nothing was held for it.

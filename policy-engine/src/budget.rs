@@ -53,6 +53,20 @@ pub(crate) struct Holder {
 pub(crate) trait Whose: std::fmt::Debug + Send + Sync {
     /// Whether a key's requests for a model count.
     fn counts(&self, holder: &Holder, people: &People, model: &str) -> bool;
+
+    /// Whether it could count requests of some key of these, whatever they ask for.
+    fn may_count(&self, whom: &Whom, people: &People) -> bool;
+}
+
+/// Keys, as far as it is said which.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Whom {
+    /// Those of a project.
+    pub project_id: Option<ProjectId>,
+    /// Those of a user.
+    pub user_id: Option<UserId>,
+    /// This one.
+    pub key_id: Option<ApiKeyId>,
 }
 
 /// What is known of an organization's people and projects.

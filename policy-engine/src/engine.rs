@@ -6,6 +6,9 @@
 mod admit;
 mod compile;
 mod items;
+mod limits;
+mod rehearsal;
+mod replay;
 mod settled;
 #[cfg(test)]
 mod tests;
@@ -20,6 +23,9 @@ use rustc_hash::FxHashSet;
 pub use admit::{Admitted, Explained, Refused, Spend};
 pub use compile::PolicyFaults;
 pub use items::{Item, ItemRules};
+pub use limits::{LimitOf, LimitOrigin, Limits, LimitsOf, Standing};
+pub use rehearsal::{PolicyChange, Rehearsal};
+pub use replay::{Past, Replay, Replayed, Untold};
 pub use settled::{Correction, LateUsage, Settled};
 
 use crate::book::Book;
@@ -53,7 +59,9 @@ struct Organization {
     book: Arc<Book>,
     /// Those in force.
     policies: HashMap<PolicyId, Arc<Policy>>,
-    projects: Vec<ProjectId>,
+    /// What they were made of: for those who ask what another policy would change.
+    source: Option<Arc<OrgSource>>,
+    projects: Vec<Arc<ProjectSource>>,
 }
 
 impl Engine {
@@ -69,17 +77,22 @@ impl Engine {
 
     /// Puts an organization's rules in force, and forgets projects of it that aren't given. Running requests keep what they were
     /// admitted under; counters go on. Answers what could not be understood.
-    pub fn replace(&self, org: &OrgSource, projects: &[Arc<ProjectSource>]) -> Vec<PolicyFaults> {
+    pub fn replace(
+        &self,
+        org: &Arc<OrgSource>,
+        projects: &[Arc<ProjectSource>],
+    ) -> Vec<PolicyFaults> {
         let mut organization = self.organizations.entry(org.id).or_default();
         let compiled = compile::organization(org, projects, &organization, &self.rates);
         let gone: Vec<_> = organization
             .projects
             .iter()
-            .filter(|id| !projects.iter().any(|project| project.id == **id))
-            .copied()
+            .map(|project| project.id)
+            .filter(|id| !projects.iter().any(|project| project.id == *id))
             .collect();
         organization.policies = compiled.policies;
-        organization.projects = projects.iter().map(|project| project.id).collect();
+        organization.source = Some(Arc::clone(org));
+        organization.projects = projects.to_vec();
         let mut added = FxHashSet::default();
         for rules in compiled.rules {
             let before = self.rules_in(org.id, rules.project_id);
@@ -98,7 +111,9 @@ impl Engine {
     pub fn remove(&self, org_id: OrgId) {
         if let Some(mut organization) = self.organizations.get_mut(&org_id) {
             organization.policies.clear();
+            organization.source = None;
             let projects = std::mem::take(&mut organization.projects);
+            let projects: Vec<_> = projects.iter().map(|project| project.id).collect();
             self.forget(org_id, &projects);
         }
     }

@@ -22,10 +22,12 @@ mod testing;
 mod walk;
 
 pub use book::Amounts;
+pub use budget::Whom;
 pub use denial::{Denial, DeniedItem, Exhausted, Reason};
 pub use engine::{
-    Admitted, Correction, Engine, Explained, Item, ItemRules, LateUsage, PolicyFaults, Refused,
-    Settled, Size, Spend,
+    Admitted, Correction, Engine, Explained, Item, ItemRules, LateUsage, LimitOf, LimitOrigin,
+    Limits, LimitsOf, Past, PolicyChange, PolicyFaults, Refused, Rehearsal, Replay, Replayed,
+    Settled, Size, Spend, Standing, Untold,
 };
 pub use facts::{Caller, Field, Request, Role, Unkept, UnknownRole};
 pub use fault::Fault;

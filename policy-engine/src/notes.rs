@@ -7,6 +7,7 @@ use domain::{PolicyId, Timestamp};
 use crate::book::Standing;
 use crate::budget::{Budget, Origin};
 use crate::limit::{Metric, UsageAction};
+use crate::rate::Taken;
 use crate::rules::Policy;
 
 /// Of an admitted request.
@@ -223,17 +224,17 @@ impl Step {
         }
     }
 
-    pub(crate) fn server(name: &str, per_minute: u64) -> Self {
+    pub(crate) fn server(name: &str, per_minute: u64, found: Taken) -> Self {
         Self {
             rule: format!("MCP server {name}"),
-            outcome: format!("{per_minute} requests per minute: not asked"),
+            outcome: format!("{per_minute} requests per minute: {found}"),
         }
     }
 
-    pub(crate) fn rate(budget: &Budget) -> Self {
+    pub(crate) fn rate(budget: &Budget, found: Taken) -> Self {
         Self {
             rule: budget.rule(),
-            outcome: format!("{}: not asked", budget.show()),
+            outcome: format!("{}: {found}", budget.show()),
         }
     }
 }

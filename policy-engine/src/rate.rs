@@ -4,6 +4,7 @@
 
 mod store;
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,12 @@ impl governor::clock::Clock for Monotonic {
 
 impl ReasonablyRealtime for Monotonic {}
 
+/// Where compiled rates get their buckets from.
+pub(crate) trait Open {
+    /// The buckets of a rate of so many a minute; the same ones for the same rate.
+    fn buckets(&self, id: BudgetId, per_minute: u64) -> Buckets;
+}
+
 /// The buckets of all rates.
 #[derive(Debug)]
 pub(crate) struct Rates {
@@ -61,6 +68,15 @@ pub(crate) enum Taken {
     None { wait: Duration },
 }
 
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One { left } => write!(f, "{left} are left after this one"),
+            Self::None { .. } => f.write_str("none is left"),
+        }
+    }
+}
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Rates {
@@ -71,24 +87,9 @@ impl Rates {
         }
     }
 
-    /// The buckets of a rate of so many a minute; the same ones for the same rate.
-    pub(crate) fn buckets(&self, id: BudgetId, per_minute: u64) -> Buckets {
-        let made = self.buckets.entry((id, per_minute)).or_insert_with(|| {
-            let most = u32::try_from(per_minute).unwrap_or(u32::MAX);
-            let quota = NonZeroU32::new(most).map(Quota::per_minute);
-            let levels = Levels::default();
-            let clock = self.clock.clone();
-            Buckets {
-                limiter: quota.map(|quota| {
-                    let limiter = RateLimiter::new(quota, levels.clone(), clock.clone());
-                    Arc::new(limiter)
-                }),
-                levels,
-                refill: quota.map_or(MINUTE, |quota| quota.replenish_interval()),
-                clock,
-            }
-        });
-        made.clone()
+    /// The same buckets for those who only ask what would be: rates that nobody has get full ones, which aren't kept.
+    pub(crate) fn aside(&self) -> Aside<'_> {
+        Aside(self)
     }
 
     /// Forgets buckets that are full, and rates that nobody has any more.
@@ -109,7 +110,43 @@ impl Rates {
     }
 }
 
+impl Open for Rates {
+    fn buckets(&self, id: BudgetId, per_minute: u64) -> Buckets {
+        let made = self.buckets.entry((id, per_minute));
+        let made = made.or_insert_with(|| Buckets::full(&self.clock, per_minute));
+        made.clone()
+    }
+}
+
+/// Opens what there is and keeps nothing else.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Aside<'a>(&'a Rates);
+
+impl Open for Aside<'_> {
+    fn buckets(&self, id: BudgetId, per_minute: u64) -> Buckets {
+        let known = self.0.buckets.get(&(id, per_minute));
+        let known = known.map(|buckets| buckets.clone());
+        known.unwrap_or_else(|| Buckets::full(&self.0.clock, per_minute))
+    }
+}
+
 impl Buckets {
+    fn full(clock: &Monotonic, per_minute: u64) -> Self {
+        let most = u32::try_from(per_minute).unwrap_or(u32::MAX);
+        let quota = NonZeroU32::new(most).map(Quota::per_minute);
+        let levels = Levels::default();
+        let clock = clock.clone();
+        Self {
+            limiter: quota.map(|quota| {
+                let limiter = RateLimiter::new(quota, levels.clone(), clock.clone());
+                Arc::new(limiter)
+            }),
+            levels,
+            refill: quota.map_or(MINUTE, |quota| quota.replenish_interval()),
+            clock,
+        }
+    }
+
     /// Takes one out of an account's bucket, if there is one.
     pub(crate) fn take(&self, account: &Account) -> Taken {
         self.ask(Question::Take(*account))

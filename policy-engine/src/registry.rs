@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::budget::{Account, BudgetId};
 use crate::denial::Reason;
 use crate::facts::Role;
-use crate::rate::{Buckets, Rates};
+use crate::rate::{Buckets, Open};
 use crate::rules::{
     Context, Faults, Item, MOST_REQUESTS, McpServer, Objection, Reached, Reader, Shown,
 };
@@ -65,7 +65,7 @@ impl Registry {
     pub(crate) fn new(
         settings: &Value,
         sources: &[ServerSource],
-        rates: &Rates,
+        rates: &dyn Open,
         faults: &mut Faults,
     ) -> Self {
         Self {
@@ -80,6 +80,12 @@ impl Registry {
     /// Whether there is anything that a request could use and may not.
     pub(crate) fn is_idle(&self) -> bool {
         self.servers.is_empty() && !self.requires_approval
+    }
+
+    /// The servers that may be named only so often.
+    pub(crate) fn rates(&self) -> impl Iterator<Item = (&str, &Rate)> {
+        let servers = self.servers.iter();
+        servers.filter_map(|server| Some((server.name.as_str(), server.rate.as_ref()?)))
     }
 
     /// Looks at all that a request uses of MCP.
@@ -146,7 +152,7 @@ impl Registry {
 }
 
 impl Rate {
-    fn new(id: McpServerId, per_minute: u64, rates: &Rates) -> Self {
+    fn new(id: McpServerId, per_minute: u64, rates: &dyn Open) -> Self {
         let budget = BudgetId::of(("mcp_server", id));
         Self {
             per_minute,
@@ -176,7 +182,7 @@ impl<'a> Used<'a> {
 }
 
 impl Server {
-    fn new(source: &ServerSource, rates: &Rates, faults: &mut Faults) -> Self {
+    fn new(source: &ServerSource, rates: &dyn Open, faults: &mut Faults) -> Self {
         let terms = Terms::read(source, faults);
         let spell = |c: char| {
             if c.is_ascii_alphanumeric() || c == '-' {

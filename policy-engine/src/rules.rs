@@ -32,6 +32,7 @@ pub(crate) use access::AccessRule;
 pub(crate) use action::Action;
 pub(crate) use applies_to::AppliesTo;
 pub(crate) use context::{Context, Objection};
+pub(crate) use custom::untold_by_expression;
 pub(crate) use policy::{Owner, Policy, Rule};
 pub(crate) use reader::{Faults, Item, Reader};
 pub(crate) use shown::Shown;

@@ -7,7 +7,7 @@ mod rates;
 
 use domain::{Endpoint, PriceBook, Timestamp};
 
-use crate::book::Hold;
+use crate::book::{Amounts, Hold};
 use crate::denial::{Denial, Reason};
 use crate::facts::{Caller, Request};
 use crate::notes::{Notes, Step, Trace};
@@ -23,8 +23,10 @@ pub(crate) struct Walk<'a, T> {
     pub(crate) prices: &'a PriceBook,
     pub(crate) notes: Notes,
     pub(crate) trace: T,
-    /// Rates are only looked at by requests that are made.
+    /// Whether it holds and takes: whoever only asks looks.
     pub(crate) takes: bool,
+    /// What the request used, if that is known already.
+    pub(crate) known: Option<Amounts>,
 }
 
 impl<'a, T: Trace> Walk<'a, T> {
@@ -43,6 +45,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             notes: Notes::default(),
             trace,
             takes: true,
+            known: None,
         }
     }
 

@@ -116,13 +116,33 @@ fn decide(
     inspected: &Inspected,
 ) -> Result<Box<Admitted>, Undecided> {
     let worker = exchange.worker();
+    let endpoint = exchange.endpoint.unwrap_or(Endpoint::Other);
+    let caller = caller(key, address);
+    let decided = with_request(endpoint, head, inspected, |request| {
+        let (prices, now) = (worker.prices.load(), worker.clock.now());
+        worker.policies.admit(&caller, request, &prices, now)
+    });
+    decided.map(Box::new).map_err(|refused| match refused {
+        // Keys may come a moment before the rules they are under.
+        Refused::Unknown(_) => Undecided::Failed(Failure::Overloaded),
+        Refused::Denied(denial) => Undecided::Denied(denial),
+    })
+}
+
+/// Shows a request as the rules see it.
+pub(crate) fn with_request<R>(
+    endpoint: Endpoint,
+    head: &Parts,
+    inspected: &Inspected,
+    show: impl FnOnce(&Request<'_>) -> R,
+) -> R {
     let fields: SmallVec<[Field<'_>; 24]> = inspected.fields().collect();
     let (betas, approved) = (
         names(&head.headers, &BETAS),
         names(&head.headers, &APPROVED_MCP),
     );
-    let request = Request {
-        endpoint: exchange.endpoint.unwrap_or(Endpoint::Other),
+    show(&Request {
+        endpoint,
         reads: head.method != Method::POST,
         model: &inspected.model,
         max_tokens: inspected.max_tokens,
@@ -132,16 +152,6 @@ fn decide(
         approved_mcp: &approved,
         fields: &fields,
         unkept: None,
-    };
-    let caller = caller(key, address);
-    let decided =
-        worker
-            .policies
-            .admit(&caller, &request, &worker.prices.load(), worker.clock.now());
-    decided.map(Box::new).map_err(|refused| match refused {
-        // Keys may come a moment before the rules they are under.
-        Refused::Unknown(_) => Undecided::Failed(Failure::Overloaded),
-        Refused::Denied(denial) => Undecided::Denied(denial),
     })
 }
 

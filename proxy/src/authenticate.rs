@@ -35,7 +35,13 @@ pub(crate) fn authenticate(
     Ok(record)
 }
 
-fn check(key: &KeyRecord, method: &Method, address: IpAddr, now: Timestamp) -> Result<(), Failure> {
+/// Whether a key may be used for this, from there, now.
+pub(crate) fn check(
+    key: &KeyRecord,
+    method: &Method,
+    address: IpAddr,
+    now: Timestamp,
+) -> Result<(), Failure> {
     match key.status {
         KeyStatus::Active => {}
         KeyStatus::Revoked => return Err(Failure::KeyRevoked),

@@ -56,7 +56,11 @@ impl BatchGate {
         Self::new(rules, &head.headers, max_bytes).map(Some)
     }
 
-    fn new(rules: ItemRules, headers: &HeaderMap, max_bytes: u64) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        rules: ItemRules,
+        headers: &HeaderMap,
+        max_bytes: u64,
+    ) -> Result<Self, Failure> {
         let names = |name| {
             let names = admission::names(headers, name).into_iter();
             names.map(str::to_owned).collect()

@@ -160,6 +160,11 @@ impl Failure {
         StatusCode::from_u16(self.describe().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// The API's word for the kind of error.
+    pub(crate) fn kind(self) -> &'static str {
+        self.describe().kind
+    }
+
     /// Seconds after which trying again makes sense.
     pub(crate) fn retry_after_seconds(self) -> Option<u32> {
         (self == Self::Overloaded).then_some(1)

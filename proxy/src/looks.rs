@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use domain::Endpoint;
 use http::Method;
 use http::request::Parts;
+use policy_engine::ItemRules;
 
 use crate::admission;
 use crate::exchange::Exchange;
@@ -36,13 +37,28 @@ impl Looks {
         key: &KeyRecord,
         address: IpAddr,
     ) -> Self {
-        if head.method != Method::POST {
+        let rules = || {
+            let worker = exchange.worker();
+            let caller = admission::caller(key, address);
+            worker.policies.item_rules(&caller, worker.clock.now())
+        };
+        Self::of(exchange.endpoint, &head.method, head.uri.path(), rules)
+    }
+
+    /// The same, where it is known what the caller's items would have to be shown to.
+    pub(crate) fn of(
+        endpoint: Option<Endpoint>,
+        method: &Method,
+        path: &str,
+        rules: impl FnOnce() -> Option<ItemRules>,
+    ) -> Self {
+        if *method != Method::POST {
             return Self::Not;
         }
-        let may_name_a_model = match exchange.endpoint {
+        let may_name_a_model = match endpoint {
             Some(Endpoint::Messages | Endpoint::CountTokens) => return Self::ForAModel,
             Some(Endpoint::Complete | Endpoint::Sessions | Endpoint::Dreams) => true,
-            Some(Endpoint::Other) => route::is_of_agents(head.uri.path()),
+            Some(Endpoint::Other) => route::is_of_agents(path),
             Some(
                 Endpoint::Batches
                 | Endpoint::BatchResults
@@ -55,13 +71,11 @@ impl Looks {
         if !may_name_a_model {
             return Self::Not;
         }
-        let worker = exchange.worker();
-        let caller = admission::caller(key, address);
-        match worker.policies.item_rules(&caller, worker.clock.now()) {
+        match rules() {
             Some(rules) if rules.can_refuse() => Self::ForRules,
             Some(_) => Self::IfReadable,
             // What a completion costs its answer doesn't say: limits of models and of cost know it by what it asks for.
-            None if exchange.endpoint == Some(Endpoint::Complete) => Self::IfReadable,
+            None if endpoint == Some(Endpoint::Complete) => Self::IfReadable,
             None => Self::Not,
         }
     }

@@ -6,6 +6,10 @@
 
 use dashmap::DashMap;
 use domain::ProjectId;
+use http::Method;
+
+use crate::failure::Failure;
+use crate::route::ObjectRoute;
 
 /// Owners by object, all in memory.
 #[derive(Debug, Default)]
@@ -20,10 +24,33 @@ impl UpstreamObjects {
     }
 
     /// Whether it is known that somebody else has made it.
-    pub(crate) fn is_somebody_elses(&self, id: &str, project_id: ProjectId) -> bool {
+    fn is_somebody_elses(&self, id: &str, project_id: ProjectId) -> bool {
         self.owners
             .get(id)
             .is_some_and(|owner| *owner != project_id)
+    }
+
+    /// Keeps the objects of others out of a project's reach. Whoever has an upstream key of its own reaches nobody else's by it.
+    ///
+    /// # Errors
+    /// If they are.
+    pub(crate) fn reach(
+        &self,
+        method: &Method,
+        object: &ObjectRoute,
+        (project_id, own_upstream_key): (ProjectId, bool),
+    ) -> Result<(), Failure> {
+        if own_upstream_key {
+            return Ok(());
+        }
+        match &object.id {
+            Some(id) if self.is_somebody_elses(id, project_id) => Err(Failure::ObjectNotFound),
+            // A list shows everybody's.
+            None if matches!(*method, Method::GET | Method::HEAD) => {
+                Err(Failure::EndpointNotAllowed)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// All of them, in no order. Others may have to wait while one is taken out, so whoever walks through them must not wait

@@ -237,14 +237,13 @@ fn about_objects(
     exchange: &mut Exchange,
     method: &Method,
     key: &Arc<KeyRecord>,
-    ObjectRoute { kind, id }: ObjectRoute,
+    object: ObjectRoute,
 ) -> Result<(), Failure> {
+    let tenant = (key.project_id, key.own_upstream_key);
+    exchange.worker().objects.reach(method, &object, tenant)?;
+    let ObjectRoute { kind, id } = object;
     match id {
         Some(id) => {
-            let objects = &exchange.worker().objects;
-            if !key.own_upstream_key && objects.is_somebody_elses(&id, key.project_id) {
-                return Err(Failure::ObjectNotFound);
-            }
             if exchange.endpoint == Some(Endpoint::BatchResults) || shows_totals(exchange, method) {
                 exchange.will_show(Some(id), Arc::clone(key));
             }
@@ -254,10 +253,6 @@ fn about_objects(
             if shows_totals(exchange, method) {
                 exchange.will_show(None, Arc::clone(key));
             }
-        }
-        // A list shows everybody's.
-        None if matches!(*method, Method::GET | Method::HEAD) && !key.own_upstream_key => {
-            return Err(Failure::EndpointNotAllowed);
         }
         None => {
             if shows_totals(exchange, method) {

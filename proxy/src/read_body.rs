@@ -86,7 +86,7 @@ pub(crate) fn body_limit(worker: &Worker, endpoint: Endpoint) -> u64 {
 }
 
 /// The API's own limits, in bytes.
-fn endpoint_limit(endpoint: Endpoint) -> u64 {
+pub(crate) fn endpoint_limit(endpoint: Endpoint) -> u64 {
     match endpoint {
         Endpoint::Batches => 256 << 20,
         Endpoint::Files | Endpoint::Other => 500 << 20,
@@ -102,7 +102,7 @@ fn endpoint_limit(endpoint: Endpoint) -> u64 {
 }
 
 /// Many requests about objects have no body.
-fn look_into(
+pub(crate) fn look_into(
     looks: Looks,
     headers: &HeaderMap,
     data: &Bytes,

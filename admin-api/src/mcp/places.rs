@@ -1,4 +1,4 @@
-//! How many scans may run: a few, and of one organization fewer, so that slow servers of one hold up nobody else's.
+//! How many scans, or dry runs, may run: a few, and of one organization fewer, so that those of one hold up nobody else's.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,9 +8,20 @@ use uuid::Uuid;
 const MOST: usize = 16;
 const MOST_OF_ONE: usize = 4;
 
-/// The scans that run, by organization.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Places(Arc<Mutex<BTreeMap<Uuid, usize>>>);
+/// What runs, by organization.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    running: Arc<Mutex<BTreeMap<Uuid, usize>>>,
+    most: usize,
+    most_of_one: usize,
+}
+
+/// For what is short, or waits for others most of the time.
+impl Default for Places {
+    fn default() -> Self {
+        Self::new(MOST, MOST_OF_ONE)
+    }
+}
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
@@ -20,12 +31,25 @@ pub(crate) struct Place {
 }
 
 impl Places {
+    /// For what takes a processor as long as it runs.
+    pub(crate) fn few() -> Self {
+        Self::new(2, 1)
+    }
+
+    fn new(most: usize, most_of_one: usize) -> Self {
+        Self {
+            running: Arc::default(),
+            most,
+            most_of_one,
+        }
+    }
+
     /// None: there are as many as may be.
     pub(crate) fn take(&self, org_id: Uuid) -> Option<Place> {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = running.values().sum();
         let own = running.get(&org_id).copied().unwrap_or(0);
-        if all >= MOST || own >= MOST_OF_ONE {
+        if all >= self.most || own >= self.most_of_one {
             return None;
         }
         running.insert(org_id, own + 1);
@@ -38,7 +62,7 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let running = &self.places.0;
+        let running = &self.places.running;
         let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
         match running.get_mut(&self.org_id) {
             Some(own) if *own > 1 => *own -= 1,
@@ -63,6 +87,6 @@ mod tests {
         taken.pop();
         assert!(of(1).is_some());
         drop((taken, others));
-        assert!(places.0.lock().unwrap().is_empty());
+        assert!(places.running.lock().unwrap().is_empty());
     }
 }

@@ -105,6 +105,18 @@ impl Listed for ApiKey {
     }
 }
 
+impl ApiKey {
+    /// Whether it costs nothing.
+    pub(super) fn is_test(&self) -> bool {
+        KeyKind::from_prefix(&self.key_prefix) == Some(KeyKind::Test)
+    }
+
+    /// Its project, and who made it.
+    pub(super) fn whose(&self) -> (Uuid, Uuid) {
+        (self.project_id, self.created_by)
+    }
+}
+
 impl Versioned for ApiKey {
     fn updated_at(&self) -> DateTime<Utc> {
         self.updated_at

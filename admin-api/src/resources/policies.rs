@@ -1,5 +1,7 @@
 //! `/admin/v1/policies`
 
+pub(crate) mod dry_run;
+
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};

@@ -161,6 +161,12 @@ fn routes(of: &Belongings) -> Vec<Route> {
             json!({"name": "n"}),
             Some("admin"),
         ),
+        post(
+            "policies/dry-run".to_owned(),
+            json!({"policy_id": policy, "events": {"last": 1}}),
+            Some("admin"),
+        ),
+        get(format!("budgets?project_id={project}")),
         (
             Method::DELETE,
             format!("policies/{policy}"),

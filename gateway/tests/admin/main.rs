@@ -9,8 +9,10 @@
     reason = "the helpers of tests may fail like the tests themselves, whom clippy.toml allows it"
 )]
 
+mod budgets;
 mod callers;
 mod changes;
+mod dry_runs;
 mod faults;
 mod idempotency;
 mod life;

@@ -59,6 +59,15 @@ impl Counter {
         }
     }
 
+    /// What is spent and held in a window, without going on to it.
+    pub(super) fn in_window(&self, index: i32) -> (u64, u64) {
+        if index == self.index {
+            (self.spent, self.held)
+        } else {
+            (0, 0)
+        }
+    }
+
     /// Adds what was used in a window.
     pub(super) fn spend(&mut self, index: i32, amount: u64) {
         if self.advance(index) {

@@ -10,12 +10,23 @@ use crate::limit::Metric;
 pub(super) struct Expected<P> {
     amounts: Amounts,
     works: bool,
+    /// Whether the amounts are those that were used in the end.
+    is_known: bool,
     price: Option<P>,
     cost: Option<u64>,
 }
 
 impl<P: FnOnce(u64, u64) -> Option<Picodollars>> Expected<P> {
     pub(super) fn new(ask: &Ask<'_>, estimates: &Estimates, price: P) -> Self {
+        if let Some(amounts) = ask.known {
+            return Self {
+                amounts,
+                works: ask.works,
+                is_known: true,
+                price: Some(price),
+                cost: None,
+            };
+        }
         let (input_tokens, output_tokens) = if ask.works {
             estimates.of(ask.holder.key_id, ask.model, ask.body_bytes, ask.max_tokens)
         } else {
@@ -29,6 +40,7 @@ impl<P: FnOnce(u64, u64) -> Option<Picodollars>> Expected<P> {
                 cost: 0,
             },
             works: ask.works,
+            is_known: false,
             price: Some(price),
             cost: None,
         }
@@ -44,9 +56,12 @@ impl<P: FnOnce(u64, u64) -> Option<Picodollars>> Expected<P> {
                 let Amounts {
                     input_tokens,
                     output_tokens,
+                    cost: known,
                     ..
                 } = self.amounts;
-                self.cost = price(input_tokens, output_tokens).map(|cost| cost.0.max(1));
+                let cost = price(input_tokens, output_tokens);
+                let cost = cost.map(|cost| if self.is_known { known } else { cost.0 });
+                self.cost = cost.map(|cost| cost.max(1));
             }
             return self.cost;
         }

@@ -7,9 +7,10 @@ use super::counter::Counter;
 use super::estimate::Estimates;
 use super::expected::Expected;
 use super::ledger::{Ledger, Of};
+use super::look::{Desk, ask_each};
 use super::{AllHeld, Ask, Held, Standing, Unheld, Used, Watch};
 use crate::budget::{Account, Budget, People};
-use crate::limit::{Limit, Per, Scope, UsageAction, Window};
+use crate::limit::{Limit, Per, Scope, Window};
 
 /// Beyond so many, those go that can be made again: callers make up names of models, and each may have a counter.
 const MOST_COUNTERS: usize = 1 << 18;
@@ -18,11 +19,11 @@ const MOST_COUNTERS: usize = 1 << 18;
 pub(super) struct State {
     pub(super) ledger: Ledger,
     pub(super) counters: FxHashMap<Account, Counter>,
-    estimates: Estimates,
+    pub(super) estimates: Estimates,
     /// Counters that were left when others had to go.
     needed: usize,
     /// The latest moment that was told of: windows go by it while a clock that was set back catches up.
-    latest: Option<Timestamp>,
+    pub(super) latest: Option<Timestamp>,
 }
 
 impl State {
@@ -43,35 +44,9 @@ impl State {
         watch: &mut impl Watch,
         held: &mut AllHeld,
     ) -> Result<(), Unheld<'a>> {
-        let mut expected = Expected::new(ask, &self.estimates, price);
-        for budget in budgets {
-            if !budget.whose.counts(&ask.holder, people, ask.model) {
-                continue;
-            }
-            let Some(amount) = expected.amount(budget.limit.metric) else {
-                watch.unpriced(budget);
-                if budget.allow_unpriced || budget.action != UsageAction::HardLimit {
-                    continue;
-                }
-                return Err(Unheld::Unpriced(budget));
-            };
-            let (account, index, standing) = self.look(ask, budget, people, amount);
-            watch.budget(budget, &standing);
-            let taken = standing.spent.saturating_add(standing.held);
-            let is_hard = budget.action == UsageAction::HardLimit;
-            if is_hard && amount > 0 && taken.saturating_add(amount) > budget.limit.most {
-                return Err(Unheld::Exceeded(budget, standing));
-            }
-            if let Some(counter) = self.counters.get_mut(&account) {
-                counter.hold(amount);
-            }
-            held.push(Held {
-                account,
-                index,
-                amount,
-            });
-        }
-        Ok(())
+        let expected = Expected::new(ask, &self.estimates, price);
+        let mut desk = Holding { state: self, held };
+        ask_each(&mut desk, expected, ask, budgets, people, watch)
     }
 
     /// A budget's counter, brought to the window of the request.
@@ -129,7 +104,7 @@ impl State {
 
     /// What a counter has to begin with: no less than was used. What a key used of models that have no place in the ledger may
     /// have been the one that is asked for.
-    fn spent(
+    pub(super) fn spent(
         &self,
         budget: &Budget,
         account: &Account,
@@ -210,5 +185,30 @@ impl State {
                 counter.release(*index, *amount);
             }
         }
+    }
+}
+
+/// Holds what it is asked to.
+struct Holding<'s> {
+    state: &'s mut State,
+    held: &'s mut AllHeld,
+}
+
+impl Desk for Holding<'_> {
+    fn look(
+        &mut self,
+        ask: &Ask<'_>,
+        budget: &Budget,
+        people: &People,
+        estimate: u64,
+    ) -> (Account, i32, Standing) {
+        self.state.look(ask, budget, people, estimate)
+    }
+
+    fn hold(&mut self, held: Held) {
+        if let Some(counter) = self.state.counters.get_mut(&held.account) {
+            counter.hold(held.amount);
+        }
+        self.held.push(held);
     }
 }

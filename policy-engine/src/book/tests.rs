@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::budget::{Origin, Whose};
+use crate::budget::{Origin, Whom, Whose};
 use crate::limit::{Limit, Metric, Per, Scope, UsageAction};
 
 /// Everybody's requests, or those for one model.
@@ -24,6 +24,10 @@ struct Counts(Option<&'static str>);
 impl Whose for Counts {
     fn counts(&self, _: &Holder, _: &People, model: &str) -> bool {
         self.0.is_none_or(|only| only == model)
+    }
+
+    fn may_count(&self, _: &Whom, _: &People) -> bool {
+        true
     }
 }
 
@@ -81,6 +85,7 @@ fn ask(key: u8, model: &'static str, max_tokens: u64, seconds: i64) -> Ask<'stat
         body_bytes: 300,
         max_tokens,
         works: true,
+        known: None,
         at: at(seconds),
     }
 }

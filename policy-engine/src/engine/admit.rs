@@ -76,21 +76,7 @@ impl Engine {
         prices: &PriceBook,
         now: Timestamp,
     ) -> Result<Admitted, Refused> {
-        let rules = self.rules_of(caller)?;
-        let mut walk = Walk::new(&rules, caller, request, prices, now, Untraced);
-        let decided = walk.decide().map_err(|mut denial| {
-            denial.left = walk.notes.left;
-            denial
-        });
-        let hold = decided.map_err(Refused::Denied)?;
-        Ok(Admitted {
-            hold,
-            holder: walk.ctx.holder,
-            at: now,
-            learn_from: (request.endpoint == Endpoint::Messages).then_some(request.body_bytes),
-            test: caller.test,
-            notes: walk.notes,
-        })
+        self.decide(caller, request, None, prices, now)
     }
 
     /// The same decision with all that was looked at; nothing is held or taken.
@@ -105,13 +91,44 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Explained, Refused> {
         let rules = self.rules_of(caller)?;
-        let mut walk = Walk::new(&rules, caller, request, prices, now, Vec::new());
-        walk.takes = false;
-        let decided = walk.decide().map(drop);
-        let Walk { notes, trace, .. } = walk;
-        Ok(Explained {
-            steps: trace,
-            decided: decided.map(|()| notes),
+        Ok(explain(&rules, caller, request, prices, now))
+    }
+
+    /// Decides about a request of which it is known already what it used.
+    pub(super) fn admit_known(
+        &self,
+        caller: &Caller,
+        request: &Request<'_>,
+        used: Amounts,
+        prices: &PriceBook,
+        now: Timestamp,
+    ) -> Result<Admitted, Refused> {
+        self.decide(caller, request, Some(used), prices, now)
+    }
+
+    fn decide(
+        &self,
+        caller: &Caller,
+        request: &Request<'_>,
+        known: Option<Amounts>,
+        prices: &PriceBook,
+        now: Timestamp,
+    ) -> Result<Admitted, Refused> {
+        let rules = self.rules_of(caller)?;
+        let mut walk = Walk::new(&rules, caller, request, prices, now, Untraced);
+        walk.known = known;
+        let decided = walk.decide().map_err(|mut denial| {
+            denial.left = walk.notes.left;
+            denial
+        });
+        let hold = decided.map_err(Refused::Denied)?;
+        Ok(Admitted {
+            hold,
+            holder: walk.ctx.holder,
+            at: now,
+            learn_from: (request.endpoint == Endpoint::Messages).then_some(request.body_bytes),
+            test: caller.test,
+            notes: walk.notes,
         })
     }
 
@@ -151,5 +168,23 @@ impl Engine {
     fn rules_of(&self, caller: &Caller) -> Result<Arc<ProjectRules>, Refused> {
         let rules = self.rules(caller.project_id);
         rules.ok_or(Refused::Unknown(caller.project_id))
+    }
+}
+
+/// Decides, holds and takes nothing, and tells all of it.
+pub(super) fn explain(
+    rules: &ProjectRules,
+    caller: &Caller,
+    request: &Request<'_>,
+    prices: &PriceBook,
+    now: Timestamp,
+) -> Explained {
+    let mut walk = Walk::new(rules, caller, request, prices, now, Vec::new());
+    walk.takes = false;
+    let decided = walk.decide().map(drop);
+    let Walk { notes, trace, .. } = walk;
+    Explained {
+        steps: trace,
+        decided: decided.map(|()| notes),
     }
 }

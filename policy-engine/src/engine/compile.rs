@@ -10,7 +10,7 @@ use crate::budget::{Budget, BudgetId, Origin, People, Whose};
 use crate::fault::Fault;
 use crate::limit::{Metric, Window};
 use crate::project::{Broken, Plan, ProjectRules, Rate};
-use crate::rate::Rates;
+use crate::rate::Open;
 use crate::registry::Registry;
 use crate::rules::{AccessRule, AppliesTo, Faults, Owner, Policy, Rule, UsageRule};
 use crate::source::{OrgSource, PolicySource, PolicyStatus, ProjectSource};
@@ -37,13 +37,30 @@ pub(super) fn organization(
     org: &OrgSource,
     projects: &[Arc<ProjectSource>],
     before: &Organization,
-    rates: &Rates,
+    rates: &dyn Open,
+) -> Compiled {
+    among(
+        Arc::new(people(org, projects)),
+        org,
+        projects,
+        before,
+        rates,
+    )
+}
+
+/// The same where it is known who there is.
+pub(super) fn among(
+    people: Arc<People>,
+    org: &OrgSource,
+    projects: &[Arc<ProjectSource>],
+    before: &Organization,
+    rates: &dyn Open,
 ) -> Compiled {
     let mut compiler = Compiler {
         org,
         before,
         rates,
-        people: Arc::new(people(org, projects)),
+        people,
         policies: HashMap::new(),
         faults: Vec::new(),
     };
@@ -62,7 +79,7 @@ pub(super) fn organization(
 struct Compiler<'a> {
     org: &'a OrgSource,
     before: &'a Organization,
-    rates: &'a Rates,
+    rates: &'a dyn Open,
     people: Arc<People>,
     policies: HashMap<PolicyId, Arc<Policy>>,
     faults: Vec<PolicyFaults>,
@@ -176,7 +193,7 @@ impl Compiler<'_> {
 
 /// Limits on their way to be budgets and rates.
 struct Bound<'a> {
-    rates: &'a Rates,
+    rates: &'a dyn Open,
     budgets: Vec<Budget>,
     limited: Vec<Rate>,
 }

@@ -47,30 +47,37 @@ impl Engine {
     /// What the items of a caller's batch have to be shown to; none if no rule could have anything against one.
     #[must_use]
     pub fn item_rules(&self, caller: &Caller, now: Timestamp) -> Option<ItemRules> {
-        let rules = self.rules(caller.project_id)?;
-        let holder = Holder {
-            org_id: caller.org_id,
-            project_id: caller.project_id,
-            user_id: caller.user_id,
-            key_id: caller.key_id,
-        };
-        let policies = rules.of_organization.iter().chain(&rules.of_project);
-        let concerned =
-            policies.filter(|policy| policy.applies_to.concerns(&holder, &rules.people));
-        let actions: Vec<_> = concerned
-            .filter_map(|policy| policy.rule.action())
-            .collect();
-        let refuse =
-            actions.contains(&Action::Block) || rules.models.is_some() || !rules.registry.is_idle();
-        (refuse || !actions.is_empty()).then(|| ItemRules {
-            rules,
-            caller: *caller,
-            at: now,
-            refuse,
-            known: Vec::new(),
-            notes: Notes::default(),
-        })
+        item_rules(self.rules(caller.project_id)?, caller, now)
     }
+}
+
+/// The same of the rules of a project.
+pub(super) fn item_rules(
+    rules: Arc<ProjectRules>,
+    caller: &Caller,
+    now: Timestamp,
+) -> Option<ItemRules> {
+    let holder = Holder {
+        org_id: caller.org_id,
+        project_id: caller.project_id,
+        user_id: caller.user_id,
+        key_id: caller.key_id,
+    };
+    let policies = rules.of_organization.iter().chain(&rules.of_project);
+    let concerned = policies.filter(|policy| policy.applies_to.concerns(&holder, &rules.people));
+    let actions: Vec<_> = concerned
+        .filter_map(|policy| policy.rule.action())
+        .collect();
+    let refuse =
+        actions.contains(&Action::Block) || rules.models.is_some() || !rules.registry.is_idle();
+    (refuse || !actions.is_empty()).then(|| ItemRules {
+        rules,
+        caller: *caller,
+        at: now,
+        refuse,
+        known: Vec::new(),
+        notes: Notes::default(),
+    })
 }
 
 impl ItemRules {

@@ -4,6 +4,8 @@ mod golden;
 mod items;
 mod leaving;
 mod limits;
+mod reading;
+mod rehearsals;
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -158,7 +160,7 @@ fn a_reload_resets_nothing_and_a_changed_limit_counts_what_was_used() {
         )
     };
     let engine = engine();
-    let put = |policies| engine.replace(&org(policies), &[Arc::new(project(Vec::new()))]);
+    let put = |policies| engine.replace(&Arc::new(org(policies)), &[Arc::new(project(Vec::new()))]);
     put(vec![limit(5_000)]);
     let first = admit(&engine, &caller(OWNER), &json!({})).unwrap();
     let running = admit(&engine, &caller(OWNER), &json!({})).unwrap();
@@ -186,7 +188,12 @@ fn a_policy_that_nobody_understands_leaves_the_one_before_in_force() {
     let good = policy(1, "access", json!({"denied_models": ["opus"]}));
     let bad = policy(1, "access", json!({"denied_models": "opus"}));
     let engine = engine();
-    let put = |policy| engine.replace(&org(vec![policy]), &[Arc::new(project(Vec::new()))]);
+    let put = |policy| {
+        engine.replace(
+            &Arc::new(org(vec![policy])),
+            &[Arc::new(project(Vec::new()))],
+        )
+    };
     assert_eq!(put(good.clone()), []);
     let faults = put(bad.clone());
     assert_eq!(faults[0].policy_id, Some(bad.id));
@@ -206,7 +213,7 @@ fn a_policy_that_nobody_understands_leaves_the_one_before_in_force() {
     );
 
     let fresh = super::tests::engine();
-    fresh.replace(&org(vec![bad]), &[Arc::new(project(Vec::new()))]);
+    fresh.replace(&Arc::new(org(vec![bad])), &[Arc::new(project(Vec::new()))]);
     let denial = admit(&fresh, &caller(OWNER), &json!({})).unwrap_err();
     assert_eq!(denial.reason, Reason::PolicyDenied);
     assert!(
@@ -214,18 +221,18 @@ fn a_policy_that_nobody_understands_leaves_the_one_before_in_force() {
         "{}",
         denial.message
     );
-    let faults = fresh.replace(&org(vec![good]), &[Arc::new(project(Vec::new()))]);
+    let faults = fresh.replace(&Arc::new(org(vec![good])), &[Arc::new(project(Vec::new()))]);
     assert_eq!(faults, []);
 }
 
 #[test]
 fn what_is_gone_is_forgotten() {
     let engine = engine();
-    engine.replace(&org(Vec::new()), &[Arc::new(project(Vec::new()))]);
+    engine.replace(&Arc::new(org(Vec::new())), &[Arc::new(project(Vec::new()))]);
     assert!(engine.knows(PROJECT));
-    engine.replace(&org(Vec::new()), &[]);
+    engine.replace(&Arc::new(org(Vec::new())), &[]);
     assert!(!engine.knows(PROJECT));
-    engine.replace(&org(Vec::new()), &[Arc::new(project(Vec::new()))]);
+    engine.replace(&Arc::new(org(Vec::new())), &[Arc::new(project(Vec::new()))]);
     engine.remove(ORG);
     assert!(!engine.knows(PROJECT));
     let prices = &PriceBook::embedded().unwrap();
@@ -241,7 +248,10 @@ fn a_dollar_that_64_share_is_overspent_by_no_more_than_wrong_estimates() {
     const CALLERS: u128 = 64;
     let engine = engine();
     let dollar = policy(1, "usage", json!({"max_cost_per_day_usd": 1}));
-    engine.replace(&org(vec![dollar]), &[Arc::new(project(Vec::new()))]);
+    engine.replace(
+        &Arc::new(org(vec![dollar])),
+        &[Arc::new(project(Vec::new()))],
+    );
     let (spent, most_beyond) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for number in 0..CALLERS {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Faults;
 use super::models::ModelSet;
 use super::reader::{Item, Reader};
-use crate::budget::{Holder, People, Whose};
+use crate::budget::{Holder, People, Whom, Whose};
 use crate::facts::Role;
 
 /// `policies.applies_to`. None is everybody; an empty set is nobody.
@@ -80,6 +80,29 @@ impl AppliesTo {
 impl Whose for AppliesTo {
     fn counts(&self, holder: &Holder, people: &People, model: &str) -> bool {
         self.concerns_model(model) && self.concerns(holder, people)
+    }
+
+    fn may_count(&self, whom: &Whom, people: &People) -> bool {
+        let user = |id: UserId| {
+            let role = people.role(Some(id));
+            let has_role = |roles: &Vec<Role>| role.is_some_and(|role| roles.contains(&role));
+            self.users.as_ref().is_none_or(|ids| ids.contains(&id))
+                && self.roles.as_ref().is_none_or(has_role)
+        };
+        let project = |id: ProjectId| {
+            let has = |projects: &Projects| {
+                projects.ids.contains(&id) || projects.slugs.contains(people.slug(id))
+            };
+            self.projects.as_ref().is_none_or(has)
+        };
+        let key = |id: ApiKeyId| self.api_keys.as_ref().is_none_or(|ids| ids.contains(&id));
+        // A key that is no user's is nobody's whom a policy names.
+        let nobody = || self.users.is_none() && self.roles.is_none();
+        let is_nobodys = whom.key_id.is_some() && whom.user_id.is_none();
+        whom.user_id.is_none_or(user)
+            && (!is_nobodys || nobody())
+            && whom.project_id.is_none_or(project)
+            && whom.key_id.is_none_or(key)
     }
 }
 

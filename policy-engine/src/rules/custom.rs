@@ -82,6 +82,15 @@ impl Expression {
     }
 }
 
+/// The variables an expression looks at that nobody knows once a request is over; none of one that can't be understood.
+pub(crate) fn untold_by_expression(rules: &Value) -> Vec<String> {
+    let rule = CustomRule::parse(rules, &mut Faults::new());
+    let expression = rule.expression.iter();
+    let variables = expression.flat_map(|expression| &expression.variables);
+    let untold = variables.filter(|variable| !variable.is_kept());
+    untold.map(|variable| variable.name()).collect()
+}
+
 fn read_expression(item: &Item<'_>, faults: &mut Faults) -> Option<Expression> {
     match compile::compile(item.text(faults)?) {
         Ok(expression) => Some(expression),

@@ -43,6 +43,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             body_bytes: request.body_bytes,
             max_tokens: request.max_tokens,
             works: works(request.endpoint),
+            known: self.known,
             at: now,
         };
         let is_new = |budget: &&Budget| models.is_first(budget, &holder, &rules.people, place);

@@ -28,9 +28,10 @@ impl<'a, T: Trace> Walk<'a, T> {
         }
         let models = Models::of(&self.ctx);
         if !self.takes {
-            return self.each_rate(&models, named, |walk, rate, _, _| {
-                walk.trace.step(|| rate.not_asked());
-                Ok(())
+            return self.each_rate(&models, named, |walk, rate, buckets, account| {
+                let found = buckets.look(account);
+                walk.trace.step(|| rate.step(found));
+                walk.taken(rate, found)
             });
         }
         // Looked at first: of who is refused others notice nothing.
@@ -120,10 +121,10 @@ impl Counting<'_> {
         }
     }
 
-    fn not_asked(self) -> Step {
+    fn step(self, found: Taken) -> Step {
         match self {
-            Self::Budget(budget) => Step::rate(budget),
-            Self::Server(server, per_minute) => Step::server(server, per_minute),
+            Self::Budget(budget) => Step::rate(budget, found),
+            Self::Server(server, per_minute) => Step::server(server, per_minute, found),
         }
     }
 }

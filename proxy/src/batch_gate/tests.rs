@@ -55,7 +55,7 @@ fn rules(action: &str) -> ItemRules {
         mcp_servers: Vec::new(),
     };
     let engine = Engine::new(Arc::new(Standing));
-    engine.replace(&org, &[Arc::new(project)]);
+    engine.replace(&Arc::new(org), &[Arc::new(project)]);
     let caller = Caller {
         key_id: ApiKeyId(Uuid::nil()),
         user_id: None,

@@ -65,7 +65,7 @@ impl World {
     fn engine_and_faults(self) -> (Engine, Vec<PolicyFaults>) {
         let engine = engine();
         let projects: Vec<_> = self.projects.into_iter().map(Arc::new).collect();
-        let faults = engine.replace(&self.org, &projects);
+        let faults = engine.replace(&Arc::new(self.org), &projects);
         (engine, faults)
     }
 }

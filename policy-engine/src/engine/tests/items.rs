@@ -7,7 +7,7 @@ use crate::notes::{Note, Notes};
 
 fn with_policies(policies: Vec<PolicySource>) -> Engine {
     let engine = engine();
-    let faults = engine.replace(&org(Vec::new()), &[Arc::new(project(policies))]);
+    let faults = engine.replace(&Arc::new(org(Vec::new())), &[Arc::new(project(policies))]);
     assert_eq!(faults, Vec::new());
     engine
 }
@@ -65,11 +65,11 @@ fn rules_that_could_refuse_are_told_from_those_that_warn() {
     let engine = engine();
     let mut models = project(Vec::new());
     models.settings = json!({"allowed_models": ["haiku"]});
-    engine.replace(&org(Vec::new()), &[Arc::new(models)]);
+    engine.replace(&Arc::new(org(Vec::new())), &[Arc::new(models)]);
     assert!(item_rules(&engine).unwrap().can_refuse(), "allowed_models");
     let mut strict = org(Vec::new());
     strict.settings = json!({"require_mcp_approval": true});
-    engine.replace(&strict, &[Arc::new(project(Vec::new()))]);
+    engine.replace(&Arc::new(strict), &[Arc::new(project(Vec::new()))]);
     assert!(item_rules(&engine).unwrap().can_refuse(), "the registry");
 }
 
@@ -160,6 +160,6 @@ fn rules_that_are_replaced_hold_for_a_batch_that_has_begun() {
         json!({"denied_models": ["opus"]}),
     )]);
     let mut rules = item_rules(&engine).unwrap();
-    engine.replace(&org(Vec::new()), &[Arc::new(project(Vec::new()))]);
+    engine.replace(&Arc::new(org(Vec::new())), &[Arc::new(project(Vec::new()))]);
     assert_ne!(check(&mut rules, &[(json!({}), &[])]), "passed");
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn put(engine: &Engine, policies: Vec<PolicySource>) {
-    engine.replace(&org(policies), &[Arc::new(project(Vec::new()))]);
+    engine.replace(&Arc::new(org(policies)), &[Arc::new(project(Vec::new()))]);
 }
 
 #[test]

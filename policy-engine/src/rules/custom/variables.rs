@@ -109,6 +109,21 @@ static VARIABLES: &[Variable] = &[
     one("time", "unix", |ctx| Ok(Value::Int(seconds(ctx.now)))),
 ];
 
+impl Variable {
+    /// Whether it is known of a request that is over: by what is stored of it.
+    pub(super) fn is_kept(&self) -> bool {
+        match self.root {
+            "request" => matches!(self.field, "model" | "endpoint"),
+            root => root != "client",
+        }
+    }
+
+    /// As expressions have it.
+    pub(super) fn name(&self) -> String {
+        format!("{}.{}", self.root, self.field)
+    }
+}
+
 pub(super) fn is_root(name: &str) -> bool {
     VARIABLES.iter().any(|variable| variable.root == name)
 }

@@ -59,7 +59,7 @@ fn furnished() -> Engine {
         ),
     ];
     let engine = engine();
-    let faults = engine.replace(&org, &[Arc::new(project)]);
+    let faults = engine.replace(&Arc::new(org), &[Arc::new(project)]);
     assert_eq!(faults, []);
     engine
 }
