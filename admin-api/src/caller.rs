@@ -91,7 +91,7 @@ impl FromRequestParts<Shared> for Caller {
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self> {
         let credential = key(parts)?.to_vec();
         let key = KeyHash::of(&credential);
-        let origin = Origin::of(parts);
+        let origin = Origin::of(parts, &shared.trusted_proxies);
         // Looked at again in the transaction of whatever is done: no lock is needed here.
         let connection = shared.pool.get().await?;
         let known = Known::find(&connection.client, &key).await?;

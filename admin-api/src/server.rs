@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, Router, middleware};
 use domain::Clock;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) mcp: McpOptions,
     /// For scans that run.
     pub(crate) scans: Places,
+    /// Whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
 }
 
 /// The control plane.
@@ -46,6 +49,7 @@ impl AdminApi {
                 compiling: Arc::new(Semaphore::new(1)),
                 mcp: McpOptions::default(),
                 scans: Places::default(),
+                trusted_proxies: Arc::default(),
             },
         }
     }
@@ -54,6 +58,13 @@ impl AdminApi {
     #[must_use]
     pub fn with_mcp(mut self, options: McpOptions) -> Self {
         self.shared.mcp = options;
+        self
+    }
+
+    /// Whom to believe where a caller comes from; without it, nobody.
+    #[must_use]
+    pub fn behind(mut self, trusted_proxies: Vec<IpNet>) -> Self {
+        self.shared.trusted_proxies = trusted_proxies.into();
         self
     }
 

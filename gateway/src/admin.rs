@@ -9,6 +9,7 @@ use std::sync::Arc;
 use admin_api::{AdminApi, Connect, ConnectError, McpOptions};
 use domain::Clock;
 use ingest::Database;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,7 @@ impl Connect for Connections {
 pub(crate) struct Admin {
     pub(crate) database: Database,
     pub(crate) mcp: McpConfig,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
 }
@@ -53,7 +55,9 @@ impl Admin {
             database: self.database,
             tasks: self.tasks,
         };
-        let api = AdminApi::new(Arc::new(connections), self.clock).with_mcp(mcp);
+        let api = AdminApi::new(Arc::new(connections), self.clock)
+            .with_mcp(mcp)
+            .behind(self.trusted_proxies);
         api.serve(listener, stop).await;
     }
 }

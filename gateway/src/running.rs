@@ -165,6 +165,7 @@ impl Running {
         let admin = Admin {
             database: database.clone(),
             mcp: config.mcp.clone(),
+            trusted_proxies: config.proxy.trusted_proxies.clone(),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
         };

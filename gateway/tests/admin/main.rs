@@ -18,6 +18,7 @@ mod mcp;
 mod members;
 mod openapi;
 mod plans;
+mod proxies;
 mod stage;
 mod usage;
 
