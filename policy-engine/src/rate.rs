@@ -21,7 +21,7 @@ type Limiter = RateLimiter<Question, Levels, Monotonic, StateInformationMiddlewa
 
 /// The clock that buckets are refilled by.
 #[derive(Debug, Clone)]
-struct Monotonic(Arc<dyn domain::Clock>);
+pub(crate) struct Monotonic(pub(crate) Arc<dyn domain::Clock>);
 
 impl governor::clock::Clock for Monotonic {
     type Instant = Nanos;
