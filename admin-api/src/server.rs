@@ -15,8 +15,9 @@ use crate::database::{Connect, Pool};
 use crate::error::ApiError;
 use crate::identify::identify;
 use crate::listener::{Bounded, Peer};
+use crate::login::{Passwords, Throttles, Vault};
 use crate::mcp::{McpOptions, Places};
-use crate::{document, resources, whoami};
+use crate::{document, login, resources, whoami};
 
 /// What every request needs.
 #[derive(Debug, Clone)]
@@ -30,6 +31,10 @@ pub(crate) struct Shared {
     pub(crate) scans: Places,
     /// Whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Arc<[IpNet]>,
+    pub(crate) passwords: Passwords,
+    pub(crate) throttles: Arc<Throttles>,
+    /// For the secrets of second factors.
+    pub(crate) vault: Vault,
 }
 
 /// The control plane.
@@ -45,11 +50,14 @@ impl AdminApi {
         Self {
             shared: Shared {
                 pool: Pool::new(connect),
+                throttles: Arc::new(Throttles::new(Arc::clone(&clock))),
                 clock,
                 compiling: Arc::new(Semaphore::new(1)),
                 mcp: McpOptions::default(),
                 scans: Places::default(),
                 trusted_proxies: Arc::default(),
+                passwords: Passwords::default(),
+                vault: Vault::default(),
             },
         }
     }
@@ -65,6 +73,13 @@ impl AdminApi {
     #[must_use]
     pub fn behind(mut self, trusted_proxies: Vec<IpNet>) -> Self {
         self.shared.trusted_proxies = trusted_proxies.into();
+        self
+    }
+
+    /// What the secrets of second factors are sealed with in the database; without it they are plain there.
+    #[must_use]
+    pub fn with_mfa_key(mut self, key: &str) -> Self {
+        self.shared.vault = Vault::new(key);
         self
     }
 
@@ -94,6 +109,7 @@ impl AdminApi {
 fn routes() -> OpenApiRouter<Shared> {
     let resources = OpenApiRouter::new()
         .routes(routes!(whoami::whoami))
+        .merge(login::routes())
         .merge(resources::routes());
     OpenApiRouter::with_openapi(document::begin()).nest("/admin/v1", resources)
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::secrets::Secrets;
-use crate::config::{McpConfig, environment};
+use crate::config::{McpConfig, Secret, environment};
 
 /// Connections of its own, beside those that store and follow.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ pub(crate) struct Admin {
     pub(crate) database: Database,
     pub(crate) mcp: McpConfig,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) mfa_key: Option<Secret>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
 }
@@ -58,6 +59,10 @@ impl Admin {
         let api = AdminApi::new(Arc::new(connections), self.clock)
             .with_mcp(mcp)
             .behind(self.trusted_proxies);
+        let api = match &self.mfa_key {
+            Some(Secret(key)) => api.with_mfa_key(key),
+            None => api,
+        };
         api.serve(listener, stop).await;
     }
 }

@@ -166,6 +166,7 @@ impl Running {
             database: database.clone(),
             mcp: config.mcp.clone(),
             trusted_proxies: config.proxy.trusted_proxies.clone(),
+            mfa_key: config.mfa_key.clone(),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
         };

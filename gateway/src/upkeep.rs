@@ -1,5 +1,5 @@
 //! What the database needs done from time to time and doesn't do by itself: partitions for the days to come, rollups,
-//! retention, the state of keys that have expired.
+//! retention, the state of keys and the removal of sessions that have expired.
 //!
 //! Guarantees: of all gateways on one database one does it at a time; what was missed, by whatever fault, the next run
 //! makes up for. Nothing here is waited for by anybody: rows without a partition go to the default one.
@@ -119,13 +119,14 @@ impl Upkeep {
             }
         }
         let expired_keys = count(client, "SELECT expire_keys()").await?;
+        let sessions = count(client, "SELECT forget_sessions()").await?;
         let forgotten = count(client, "SELECT forget_dedupe_keys()").await?;
         // Last: it gives way to whoever uses the tables, and the rest shall not wait for that.
         let dropped = count(client, "SELECT drop_expired()").await?;
         if made + dropped + expired_keys > 0 {
             tracing::info!(made, dropped, expired_keys, "partitions and keys kept up");
         }
-        tracing::debug!(buckets, forgotten, "rollups are up to date");
+        tracing::debug!(buckets, forgotten, sessions, "rollups are up to date");
         Ok(())
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::Clock as _;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
@@ -16,7 +18,7 @@ use crate::rate::Monotonic;
 
 /// So many buckets there are at most; a few bytes each.
 type Bucket = u16;
-type Limiter = RateLimiter<Bucket, DashMapStateStore<Bucket>, Monotonic>;
+type Limiter = RateLimiter<Bucket, DashMapStateStore<Bucket>, Monotonic, NoOpMiddleware<Nanos>>;
 
 /// A rate of attempts, for each who makes them.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ mod faults;
 mod idempotency;
 mod life;
 mod lists;
+mod login;
 mod mcp;
 mod members;
 mod openapi;
