@@ -127,10 +127,13 @@ impl FromRequestParts<Shared> for Caller {
         let key = KeyHash::of(&credential);
         let origin = Origin::of(parts, &shared.trusted_proxies);
         // Looked at again in the transaction of whatever is done: no lock is needed here.
-        shared.throttles.credential(&key, origin.address)?;
-        let connection = shared.pool.get().await?;
-        let known = Known::find_used(&connection.client, kind, &key).await?;
-        drop(connection);
+        let is_counted = shared.throttles.credential(&key, origin.address)?;
+        let found = find(shared, kind, &key).await;
+        let is_guess = matches!(&found, Err(error) if error.code() == known::UNKNOWN);
+        if is_counted && !is_guess {
+            shared.throttles.not_a_guess(origin.address);
+        }
+        let known = found?;
         shared.throttles.was_good(&key);
         known.check(origin.address)?;
         Ok(Self {
@@ -160,6 +163,11 @@ impl OptionalFromRequestParts<Shared> for Caller {
         let caller = <Self as FromRequestParts<Shared>>::from_request_parts(parts, shared);
         caller.await.map(Some)
     }
+}
+
+async fn find(shared: &Shared, kind: Kind, key: &KeyHash) -> Result<Known> {
+    let connection = shared.pool.get().await?;
+    Known::find_used(&connection.client, kind, key).await
 }
 
 /// The key or token, in either of the two places.

@@ -25,9 +25,10 @@ pub(crate) struct ApiError {
     faults: Vec<Fault>,
     /// What else a program may want to know.
     details: Option<Box<Map<String, Value>>>,
-    /// When it is worth trying again, in seconds.
-    pub(crate) retry_after: Option<u64>,
 }
+
+/// Among the details.
+const RETRY_AFTER: &str = "retry_after_seconds";
 
 pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
 
@@ -41,7 +42,6 @@ impl ApiError {
             path: None,
             faults: Vec::new(),
             details: None,
-            retry_after: None,
         }
     }
 
@@ -183,10 +183,13 @@ impl ApiError {
     pub(crate) fn throttled(code: &'static str, message: &str, wait: Duration) -> Self {
         let seconds = wait.as_millis().div_ceil(1_000).max(1);
         let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
-        Self {
-            retry_after: Some(seconds),
-            ..Self::busy(code, &format!("{message}: try again in {seconds} s"))
-        }
+        Self::busy(code, &format!("{message}: try again in {seconds} s"))
+            .with_detail(RETRY_AFTER, json!(seconds))
+    }
+
+    /// When it is worth trying again, in seconds.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.details.as_ref()?.get(RETRY_AFTER)?.as_u64()
     }
 
     pub(crate) fn stale() -> Self {

@@ -29,7 +29,7 @@ pub(crate) async fn identify(mut request: Request, next: Next) -> Response {
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }
-        if let Some(seconds) = error.retry_after {
+        if let Some(seconds) = error.retry_after() {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -15,7 +15,7 @@ use governor::nanos::Nanos;
 use governor::{Quota, RateLimiter};
 
 use crate::budget::{Account, BudgetId};
-use store::{Levels, Question};
+pub(crate) use store::{Levels, Question};
 
 type Limiter = RateLimiter<Question, Levels, Monotonic, StateInformationMiddleware>;
 

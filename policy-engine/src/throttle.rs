@@ -11,19 +11,21 @@ use std::time::Duration;
 use governor::clock::Clock as _;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
-use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
+use uuid::Uuid;
 
-use crate::rate::Monotonic;
+use crate::budget::{Account, BudgetId};
+use crate::rate::{Levels, Monotonic, Question};
 
-/// So many buckets there are at most; a few bytes each.
-type Bucket = u16;
-type Limiter = RateLimiter<Bucket, DashMapStateStore<Bucket>, Monotonic, NoOpMiddleware<Nanos>>;
+type Limiter = RateLimiter<Question, Levels, Monotonic, NoOpMiddleware<Nanos>>;
 
 /// A rate of attempts, for each who makes them.
 #[derive(Debug)]
 pub struct Throttle {
     limiter: Limiter,
+    levels: Levels,
+    /// How long it takes until there is one more.
+    interval: Duration,
     hasher: RandomState,
     clock: Monotonic,
 }
@@ -34,8 +36,11 @@ impl Throttle {
     pub fn new(clock: Arc<dyn domain::Clock>, burst: NonZeroU32, interval: Duration) -> Self {
         let clock = Monotonic(clock);
         let quota = Quota::with_period(interval).unwrap_or_else(|| Quota::per_second(burst));
+        let levels = Levels::default();
         Self {
-            limiter: RateLimiter::dashmap_with_clock(quota.allow_burst(burst), clock.clone()),
+            limiter: RateLimiter::new(quota.allow_burst(burst), levels.clone(), clock.clone()),
+            levels,
+            interval: quota.replenish_interval(),
             hasher: RandomState::new(),
             clock,
         }
@@ -46,9 +51,24 @@ impl Throttle {
     /// # Errors
     /// If it is one too many: how long until the next may be made. It is not counted then.
     pub fn attempt(&self, who: impl Hash) -> Result<(), Duration> {
-        let [a, b, ..] = self.hasher.hash_one(who).to_be_bytes();
-        let attempted = self.limiter.check_key(&Bucket::from_be_bytes([a, b]));
+        let question = Question::Take(self.bucket(who));
+        let attempted = self.limiter.check_key(&question);
         attempted.map_err(|until| until.wait_time_from(self.clock.now()))
+    }
+
+    /// Doesn't count an attempt that was counted.
+    pub fn give_back(&self, who: impl Hash) {
+        self.levels.lower(&self.bucket(who), self.interval);
+    }
+
+    /// One of 65,536, of some tens of bytes each.
+    fn bucket(&self, who: impl Hash) -> Account {
+        let [a, b, ..] = self.hasher.hash_one(who).to_be_bytes();
+        Account {
+            budget: BudgetId(0),
+            holder: Uuid::from_u128(u16::from_be_bytes([a, b]).into()),
+            model: 0,
+        }
     }
 }
 
@@ -97,6 +117,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_back_was_not_counted() {
+        let (_clock, throttle) = throttle(2);
+        throttle.give_back("a");
+        for _ in 0..10 {
+            assert_eq!(throttle.attempt("a"), Ok(()));
+            throttle.give_back("a");
+        }
+        assert_eq!([(); 2].map(|()| throttle.attempt("a")), [Ok(()); 2]);
+        assert!(throttle.attempt("a").is_err(), "no more than there were");
+    }
+
+    #[test]
     fn another_is_another() {
         let (_clock, throttle) = throttle(1);
         let passed = (0..100).filter(|who| throttle.attempt(who).is_ok()).count();
@@ -109,6 +141,6 @@ mod tests {
         for who in 0..300_000 {
             let _attempted = throttle.attempt(who);
         }
-        assert!(throttle.limiter.len() <= usize::from(Bucket::MAX) + 1);
+        assert!(throttle.limiter.len() <= 65_536);
     }
 }

@@ -11,6 +11,8 @@ use super::{Kind, parse_net};
 use crate::error::{ApiError, Result};
 use crate::role::Role;
 
+pub(super) const UNKNOWN: &str = "key_unknown";
+
 /// What is stored of one, and of all that it depends on.
 pub(super) struct Known {
     pub(super) id: Uuid,
@@ -143,5 +145,5 @@ impl Known {
 }
 
 pub(super) fn unknown() -> ApiError {
-    ApiError::unauthenticated("key_unknown", "there is no such admin key or session")
+    ApiError::unauthenticated(UNKNOWN, "there is no such admin key or session")
 }

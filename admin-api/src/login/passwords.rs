@@ -2,6 +2,7 @@
 //! the memory that others need.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
@@ -16,6 +17,8 @@ use crate::error::{ApiError, Result};
 const AT_ONCE: usize = 2;
 /// Waiting for their turn: a second's worth or so. Those beyond are told to come back.
 const WAITING: usize = 30;
+/// When there is room again, most likely.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// What OWASP asks of argon2id. Those hashed with anything else are hashed anew when their user logs in.
 const MEMORY_KIB: u32 = 19 * 1_024;
 const ROUNDS: u32 = 2;
@@ -74,7 +77,9 @@ impl Passwords {
     /// A turn once begun is given back when the work is done, also if nobody waits for it any more.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| ApiError::busy("login_busy", "too many log in right now"))?;
+        let place = place.map_err(|_| {
+            ApiError::throttled("login_busy", "too many log in right now", PATIENCE)
+        })?;
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         let working = tokio::task::spawn_blocking(move || {
             let done = work();

@@ -3,8 +3,8 @@
 //! - Of logins, each address has so many, whoever it tries to be; and each user, whoever tries to be them. Somebody who keeps
 //!   a user's attempts used up keeps out nobody who comes from where the user has logged in last: from there they are
 //!   counted by themselves. Attempts come back with time, whether any succeeded or not, and a refused one costs nothing.
-//! - Of keys and session tokens that nobody has been seen to have, each address has so many. One that was good lately isn't
-//!   counted, so whoever works is not hindered by others who guess at the same address.
+//! - Of keys and session tokens that there aren't, each address has so many. Those that there are count nothing, and one that
+//!   was good lately is let through however many were guessed: whoever works is not hindered by others at the same address.
 //!
 //! An address is an IPv4 address or an IPv6 network of 64 bits, of which anybody has all addresses. Memory is bounded.
 
@@ -78,16 +78,22 @@ impl Throttles {
         attempted.map_err(login_throttled)
     }
 
-    /// Somebody sends a key or a session's token, of which it isn't known yet whether it is one.
-    pub(crate) fn credential(&self, key: &KeyHash, address: IpAddr) -> Result<()> {
+    /// Somebody sends a key or a session's token: whether it is counted as a guess, until it is known to be none.
+    pub(crate) fn credential(&self, key: &KeyHash, address: IpAddr) -> Result<bool> {
         if self.good().has(&key.0) {
-            return Ok(());
+            return Ok(false);
         }
         let attempted = self.unknown_keys.attempt(net(address));
         attempted.map_err(|wait| {
             let message = "too many unknown keys came from this address";
             ApiError::throttled("key_throttled", message, wait)
-        })
+        })?;
+        Ok(true)
+    }
+
+    /// It was one, or that couldn't be found out.
+    pub(crate) fn not_a_guess(&self, address: IpAddr) {
+        self.unknown_keys.give_back(net(address));
     }
 
     /// It was one.
@@ -188,6 +194,8 @@ mod tests {
             .filter(|key| throttles.credential(key, from).is_ok())
             .count();
         assert_eq!(passed, 59);
+        throttles.not_a_guess(from);
+        assert!(throttles.credential(&KeyHash([200; 32]), from).is_ok());
         assert!(throttles.credential(&good, from).is_ok());
     }
 

@@ -54,10 +54,10 @@ async fn log_in(stage: &Stage, body: &Value) -> (Value, Client) {
 }
 
 /// A caller with a session of somebody who has a role in the scene's organization.
-pub(crate) async fn session_of(stage: &Stage, role: &str) -> Client {
+pub(crate) async fn session_of(stage: &Stage, role: &str) -> (Client, Uuid) {
     let email = format!("{role}@session.example");
-    member(stage, &email, role).await;
-    log_in(stage, &with_password(&email)).await.1
+    let user = member(stage, &email, role).await;
+    (log_in(stage, &with_password(&email)).await.1, user)
 }
 
 fn told(answer: &Answer) -> (StatusCode, String) {

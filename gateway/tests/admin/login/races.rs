@@ -2,18 +2,9 @@
 
 use std::time::Duration;
 
-use super::*;
+use futures_util::future::join_all;
 
-async fn all_at_once<T: Send + 'static>(
-    many: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
-) -> Vec<T> {
-    let tasks: Vec<_> = many.into_iter().map(tokio::spawn).collect();
-    let mut ended = Vec::new();
-    for task in tasks {
-        ended.push(task.await.unwrap());
-    }
-    ended
-}
+use super::*;
 
 fn attempts(stage: &Stage, body: &Value, many: usize) -> Vec<impl Future<Output = Answer> + use<>> {
     let one = |_| {
@@ -30,7 +21,7 @@ async fn of_twenty_with_one_backup_code_one_comes_in() {
     let (_, ann) = log_in(&stage, &with_password("ann@new.example")).await;
     let (authenticator, codes) = Authenticator::enable(&stage, &ann).await;
     let body = with_code("ann@new.example", &codes[3]);
-    let answers = all_at_once(attempts(&stage, &body, 16)).await;
+    let answers = join_all(attempts(&stage, &body, 16)).await;
     let made = answers.iter().filter(|it| it.status == StatusCode::CREATED);
     assert_eq!(made.count(), 1);
     let failed_ones = answers.iter().filter(|it| told(it) == failed()).count();
@@ -38,7 +29,7 @@ async fn of_twenty_with_one_backup_code_one_comes_in() {
     // The same of one that is for a time. It is somebody else's home by now.
     run(&stage, "UPDATE users SET last_login_ip = NULL").await;
     let body = with_code("ann@new.example", &authenticator.code(&stage, 1).await);
-    let answers = all_at_once(attempts(&stage, &body, 16)).await;
+    let answers = join_all(attempts(&stage, &body, 16)).await;
     let made = answers.iter().filter(|it| it.status == StatusCode::CREATED);
     assert_eq!(made.count(), 1, "{answers:?}");
 }
@@ -54,8 +45,7 @@ async fn no_session_made_by_an_old_password_outlives_its_change() {
         async move { ann.post(&at("password"), &body).await }
     };
     let logins = attempts(&stage, &with_password("ann@new.example"), 12);
-    let (changed, answers) = tokio::join!(tokio::spawn(changing), all_at_once(logins));
-    let changed = changed.unwrap();
+    let (changed, answers) = tokio::join!(changing, join_all(logins));
     assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
     for answer in answers {
         if answer.status != StatusCode::CREATED {
@@ -96,11 +86,11 @@ async fn members_come_in_while_they_are_removed() {
         async move { client.send(http::Method::DELETE, &path, "").await }
     };
     let (used, entered, removed) = tokio::join!(
-        all_at_once(using),
-        all_at_once(attempts(&stage, &with_password("ann@new.example"), 4)),
-        tokio::spawn(removing)
+        join_all(using),
+        join_all(attempts(&stage, &with_password("ann@new.example"), 4)),
+        removing
     );
-    assert_eq!(removed.unwrap().status, StatusCode::OK);
+    assert_eq!(removed.status, StatusCode::OK);
     for answer in used.iter().chain(&entered) {
         let is_expected = answer.status.is_success()
             || ["key_unknown", "not_a_member"].contains(&answer.error_code().as_str());
@@ -120,14 +110,14 @@ async fn who_waits_for_their_turn_holds_nothing() {
         &json!({"email": "nobody@new.example", "password": "x"}),
         18,
     );
-    let crowd = tokio::spawn(all_at_once(logins));
     let reading = tokio::time::timeout(Duration::from_secs(10), async {
         for _ in 0..20 {
             get(&stage.installation, "users").await;
         }
     });
-    reading.await.unwrap();
-    for answer in crowd.await.unwrap() {
+    let (crowd, read) = tokio::join!(join_all(logins), reading);
+    read.unwrap();
+    for answer in crowd {
         assert_eq!(told(&answer), failed());
     }
 }

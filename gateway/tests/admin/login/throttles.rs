@@ -1,5 +1,6 @@
 //! How often somebody may try.
 
+use futures_util::future::join_all;
 use testkit::gateway::Builder;
 
 use super::*;
@@ -63,10 +64,8 @@ async fn an_address_that_tries_too_often_is_throttled_until_it_has_waited() {
     };
     let mut ended = Vec::new();
     for round in 0..5 {
-        let guesses = (0..15).map(|number| tokio::spawn(guess(round * 15 + number)));
-        for guess in guesses.collect::<Vec<_>>() {
-            ended.push(told(&guess.await.unwrap()));
-        }
+        let guesses = (0..15).map(|number| guess(round * 15 + number));
+        ended.extend(join_all(guesses).await.iter().map(told));
     }
     let refusals = ended.iter().filter(|told| **told == throttled()).count();
     assert!((1..=15).contains(&refusals), "{refusals} of {ended:?}");
