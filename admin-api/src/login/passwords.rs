@@ -205,7 +205,9 @@ mod tests {
     #[tokio::test]
     async fn those_beyond_the_places_are_told_to_come_back() {
         let passwords = Passwords::default();
-        let all = passwords.places.clone().try_acquire_many_owned(32).unwrap();
+        let all = Arc::clone(&passwords.places)
+            .try_acquire_many_owned(32)
+            .unwrap();
         let refused = passwords.hash(&secret("x")).await.unwrap_err();
         assert_eq!(refused.status, http::StatusCode::TOO_MANY_REQUESTS);
         drop(all);
