@@ -1,17 +1,20 @@
-//! Who asks: an admin key, bound to an organization and a role, or to the whole installation.
+//! Who asks: an admin key, bound to an organization and a role, or to the whole installation; or a user's session, bound to
+//! an organization and to whatever role the user has there.
+
+mod known;
 
 use std::net::IpAddr;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use chrono::{DateTime, Utc};
 use domain::KeyHash;
-use domain::key::ADMIN_KEY_PREFIX;
+use domain::key::{ADMIN_KEY_PREFIX, SESSION_PREFIX};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use ipnet::IpNet;
-use tokio_postgres::Client;
 use uuid::Uuid;
 
+use self::known::{Known, unknown};
 use crate::error::{ApiError, Result};
 use crate::idempotency::Once;
 use crate::origin::Origin;
@@ -19,9 +22,28 @@ use crate::role::{Act, Role};
 use crate::server::Shared;
 use crate::transaction::Transaction;
 
+/// What a caller sends to say who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    AdminKey,
+    Session,
+}
+
+impl Kind {
+    /// In the audit log's words.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AdminKey => "admin_key",
+            Self::Session => "session",
+        }
+    }
+}
+
 /// Whoever sent a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
+    pub(crate) kind: Kind,
+    /// The admin key's, or the session's.
     pub(crate) key_id: Uuid,
     pub(crate) key_name: String,
     hash: KeyHash,
@@ -39,6 +61,17 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn may(&self, act: Act) -> Result<()> {
         act.require(self.role, self.org_id.is_none())
+    }
+
+    /// The session, and whose it is. What is a person's own to decide takes one: others may have made keys in their name.
+    pub(crate) fn session(&self) -> Result<(Uuid, Uuid)> {
+        match (self.kind, self.user_id) {
+            (Kind::Session, Some(user_id)) => Ok((self.key_id, user_id)),
+            (Kind::Session | Kind::AdminKey, _) => Err(ApiError::forbidden(
+                "session_required",
+                "this is for users who have logged in: it takes a session",
+            )),
+        }
     }
 
     /// The organization of what is about to be made: the caller's own, or the one that is given.
@@ -76,7 +109,7 @@ impl Caller {
 impl Caller {
     /// Refuses if the key isn't good any more: what was sent may have taken its time.
     pub(crate) async fn check_again(&self, transaction: &Transaction) -> Result<()> {
-        let known = Known::find(transaction.client(), &self.hash).await?;
+        let known = Known::find(transaction.client(), self.kind, &self.hash).await?;
         known.check(self.origin.address)?;
         if known.role < self.role {
             return Err(ApiError::forbidden("role_missing", "the role has changed"));
@@ -89,15 +122,22 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self> {
-        let credential = key(parts)?.to_vec();
+        let (kind, credential) = key(parts)?;
+        let credential = credential.to_vec();
         let key = KeyHash::of(&credential);
-        let origin = Origin::of(parts);
+        let origin = Origin::of(parts, &shared.trusted_proxies);
         // Looked at again in the transaction of whatever is done: no lock is needed here.
-        let connection = shared.pool.get().await?;
-        let known = Known::find(&connection.client, &key).await?;
-        drop(connection);
+        let is_counted = shared.throttles.credential(&key, origin.address)?;
+        let found = find(shared, kind, &key).await;
+        let is_guess = matches!(&found, Err(error) if error.code() == known::UNKNOWN);
+        if is_counted && !is_guess {
+            shared.throttles.not_a_guess(origin.address);
+        }
+        let known = found?;
+        shared.throttles.was_good(&key);
         known.check(origin.address)?;
         Ok(Self {
+            kind,
             key_id: known.id,
             key_name: known.name,
             hash: key,
@@ -111,8 +151,27 @@ impl FromRequestParts<Shared> for Caller {
     }
 }
 
-/// The key, in either of the two places.
-fn key(parts: &Parts) -> Result<&[u8]> {
+/// For what takes none, but may have one.
+impl OptionalFromRequestParts<Shared> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Option<Self>> {
+        let headers = &parts.headers;
+        if !headers.contains_key("x-api-key") && !headers.contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        let caller = <Self as FromRequestParts<Shared>>::from_request_parts(parts, shared);
+        caller.await.map(Some)
+    }
+}
+
+async fn find(shared: &Shared, kind: Kind, key: &KeyHash) -> Result<Known> {
+    let connection = shared.pool.get().await?;
+    Known::find_used(&connection.client, kind, key).await
+}
+
+/// The key or token, in either of the two places.
+fn key(parts: &Parts) -> Result<(Kind, &[u8])> {
     let bearer = parts.headers.get(AUTHORIZATION).map(|value| {
         let value = value.as_bytes();
         let (scheme, rest) = value.split_at(value.len().min(7));
@@ -130,119 +189,31 @@ fn key(parts: &Parts) -> Result<&[u8]> {
             "there are several x-api-key",
         ));
     }
-    let missing = "give an admin key in x-api-key, or as a bearer token";
+    let missing = "give an admin key or a session's token in x-api-key, or as a bearer token";
     match (plain, bearer) {
         (Some(plain), Some(bearer)) if plain != bearer => Err(ApiError::unauthenticated(
             "key_ambiguous",
             "x-api-key and authorization differ",
         )),
-        // Anything else can't be one, and costs no look into the database.
-        (Some(key), _) | (None, Some(key)) if is_admin_key(key) => Ok(key),
-        (Some(key), _) | (None, Some(key)) if !key.is_empty() => Err(ApiError::unauthenticated(
-            "key_unknown",
-            "there is no such admin key",
-        )),
+        (Some(key), _) | (None, Some(key)) if !key.is_empty() => {
+            // Anything else can't be one, and costs no look into the database.
+            let kind = kind(key).ok_or_else(unknown)?;
+            Ok((kind, key))
+        }
         _ => Err(ApiError::unauthenticated("key_missing", missing)),
     }
 }
 
-fn is_admin_key(key: &[u8]) -> bool {
-    let rest = key.strip_prefix(ADMIN_KEY_PREFIX.as_bytes());
-    rest.is_some_and(|rest| rest.len() <= 64 && rest.iter().all(u8::is_ascii_alphanumeric))
-}
-
-/// An admin key as it is stored.
-struct Known {
-    id: Uuid,
-    name: String,
-    user_id: Option<Uuid>,
-    org_id: Option<Uuid>,
-    role: Role,
-    expires_at: Option<DateTime<Utc>>,
-    status: String,
-    is_over: bool,
-    org_is_active: bool,
-    user_is_active: bool,
-    allowed_ips: Vec<String>,
-}
-
-impl Known {
-    async fn find(client: &Client, key: &KeyHash) -> Result<Self> {
-        // Bookkeeping is written once a minute at most.
-        let query = "WITH found AS (
-                SELECT k.id, k.name, k.user_id, k.org_id, k.role, k.expires_at, k.status, k.allowed_ips::text[] AS allowed_ips,
-                       coalesce(k.expires_at <= now(), false) AS is_over,
-                       k.org_id IS NULL OR o.deleted_at IS NULL AND o.status = 'active' AS org_is_active,
-                       k.user_id IS NULL OR u.deleted_at IS NULL AND u.status = 'active'
-                           AND (k.org_id IS NULL OR m.status = 'active') IS TRUE AS user_is_active,
-                       m.role AS member_role
-                FROM admin_keys k LEFT JOIN organizations o ON o.id = k.org_id LEFT JOIN users u ON u.id = k.user_id
-                    LEFT JOIN org_members m ON m.org_id = k.org_id AND m.user_id = k.user_id
-                WHERE k.key_hash = $1
-            ), used AS (
-                UPDATE admin_keys SET last_used_at = now() FROM found
-                WHERE admin_keys.id = found.id AND found.status = 'active'
-                  AND coalesce(admin_keys.last_used_at, '-infinity') < now() - interval '1 minute'
-            )
-            SELECT * FROM found";
-        let row = client.query_opt(query, &[&key.to_hex()]).await?;
-        let row = row.ok_or_else(|| {
-            ApiError::unauthenticated("key_unknown", "there is no such admin key")
-        })?;
-        // A person's key is worth no more than the person is.
-        let roles: [Option<&str>; 2] = [row.try_get("role")?, row.try_get("member_role")?];
-        let roles = roles.into_iter().flatten();
-        let role = roles.map(|role| Role::parse(role).unwrap_or(Role::Viewer));
-        Ok(Self {
-            id: row.try_get("id")?,
-            name: row.try_get("name")?,
-            user_id: row.try_get("user_id")?,
-            org_id: row.try_get("org_id")?,
-            role: role.min().unwrap_or(Role::Viewer),
-            expires_at: row.try_get("expires_at")?,
-            status: row.try_get("status")?,
-            is_over: row.try_get("is_over")?,
-            org_is_active: row.try_get("org_is_active")?,
-            user_is_active: row.try_get("user_is_active")?,
-            allowed_ips: row
-                .try_get::<_, Option<_>>("allowed_ips")?
-                .unwrap_or_default(),
-        })
-    }
-
-    fn check(&self, address: IpAddr) -> Result<()> {
-        if self.is_over || self.status == "expired" {
-            return Err(ApiError::unauthenticated(
-                "key_expired",
-                "the key has expired",
-            ));
-        }
-        if self.status != "active" {
-            return Err(ApiError::unauthenticated(
-                "key_revoked",
-                "the key was revoked",
-            ));
-        }
-        if !self.org_is_active {
-            return Err(ApiError::forbidden(
-                "organization_inactive",
-                "the organization is not active",
-            ));
-        }
-        if !self.user_is_active {
-            return Err(ApiError::forbidden(
-                "user_inactive",
-                "the key's user is not active",
-            ));
-        }
-        let mut allowed = self.allowed_ips.iter().filter_map(|text| parse_net(text));
-        if !self.allowed_ips.is_empty() && !allowed.any(|net| net.contains(&address)) {
-            return Err(ApiError::forbidden(
-                "ip_not_allowed",
-                "the key is not for this address",
-            ));
-        }
-        Ok(())
+/// What it looks like.
+fn kind(key: &[u8]) -> Option<Kind> {
+    let is = |prefix: &str| {
+        let rest = key.strip_prefix(prefix.as_bytes());
+        rest.is_some_and(|rest| rest.len() <= 64 && rest.iter().all(u8::is_ascii_alphanumeric))
+    };
+    match (is(ADMIN_KEY_PREFIX), is(SESSION_PREFIX)) {
+        (true, _) => Some(Kind::AdminKey),
+        (false, true) => Some(Kind::Session),
+        (false, false) => None,
     }
 }
 

@@ -10,8 +10,12 @@ use utoipa::{OpenApi as _, ToSchema};
 /// What any operation may answer.
 const ANYWHERE: &[(&str, &str)] = &[
     ("400", "A parameter or the body is wrong"),
-    ("401", "The admin key is missing or not good"),
+    ("401", "The admin key or session is missing or not good"),
     ("403", "The caller may not do this"),
+    (
+        "429",
+        "Tried too often, or too many run already: see retry-after",
+    ),
     ("503", "The database is away or slow"),
 ];
 /// What those about one object may.
@@ -22,7 +26,6 @@ const OF_CHANGES: &[(&str, &str)] = &[
     ("408", "The body takes too long"),
     ("409", "It is taken, or not as it would have to be"),
     ("413", "The body is too large"),
-    ("429", "Too many of these run already"),
 ];
 
 /// What those may that ask how something is.

@@ -1,5 +1,7 @@
 //! What goes wrong, in the envelope that the Claude API's errors have.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use policy_engine::Fault;
@@ -25,6 +27,9 @@ pub(crate) struct ApiError {
     details: Option<Box<Map<String, Value>>>,
 }
 
+/// Among the details.
+const RETRY_AFTER: &str = "retry_after_seconds";
+
 pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
 
 impl ApiError {
@@ -38,6 +43,18 @@ impl ApiError {
             faults: Vec::new(),
             details: None,
         }
+    }
+
+    /// Which it is.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The same with something that a program may want to know.
+    pub(crate) fn with_detail(mut self, name: &str, value: Value) -> Self {
+        let details = self.details.get_or_insert_default();
+        details.insert(name.to_owned(), value);
+        self
     }
 
     /// A fault at a place of the body or the query.
@@ -160,6 +177,19 @@ impl ApiError {
             code,
             message,
         )
+    }
+
+    /// Too often, for now.
+    pub(crate) fn throttled(code: &'static str, message: &str, wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1_000).max(1);
+        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+        Self::busy(code, &format!("{message}: try again in {seconds} s"))
+            .with_detail(RETRY_AFTER, json!(seconds))
+    }
+
+    /// When it is worth trying again, in seconds.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.details.as_ref()?.get(RETRY_AFTER)?.as_u64()
     }
 
     pub(crate) fn stale() -> Self {

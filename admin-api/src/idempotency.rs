@@ -8,19 +8,17 @@
 
 use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use http::request::Parts;
 use uuid::Uuid;
 
 use crate::error::{ApiError, Result};
+use crate::sealing::{derive, open, seal};
 use crate::transaction::Transaction;
 
 const HEADER: &str = "idempotency-key";
 const MOST_CHARACTERS: usize = 255;
-const NONCE_BYTES: usize = 12;
 const PURPOSE: &[u8] = b"mindweave idempotency-key answer v1";
 
 /// Where the body's digest is left once it has been read.
@@ -147,30 +145,7 @@ fn digest(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 fn sealing_key(credential: &[u8], key: &[u8]) -> Result<[u8; 32], Unspecified> {
-    let mut sealing = [0; 32];
-    let extracted = Salt::new(HKDF_SHA256, PURPOSE).extract(credential);
-    extracted.expand(&[key], HKDF_SHA256)?.fill(&mut sealing)?;
-    Ok(sealing)
-}
-
-/// The nonce, then what is sealed, then its tag.
-fn seal(key: &[u8; 32], request: &[u8], mut answer: Vec<u8>) -> Result<Vec<u8>, Unspecified> {
-    let key = RandomizedNonceKey::new(&AES_256_GCM, key)?;
-    let nonce = key.seal_in_place_append_tag(Aad::from(request), &mut answer)?;
-    let mut sealed = nonce.as_ref().to_vec();
-    sealed.append(&mut answer);
-    Ok(sealed)
-}
-
-fn open(key: &[u8; 32], request: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-    let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES)?;
-    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-    let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
-    let mut sealed = sealed.to_vec();
-    let opened = key
-        .open_in_place(nonce, Aad::from(request), &mut sealed)
-        .ok()?;
-    Some(opened.to_vec())
+    derive(PURPOSE, credential, key)
 }
 
 #[cfg(test)]

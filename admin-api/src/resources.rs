@@ -38,6 +38,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::show, users::update))
+        .routes(routes!(users::reset_mfa))
         .routes(routes!(projects::list, projects::create))
         .routes(routes!(projects::show, projects::update, projects::delete))
         .routes(routes!(projects::archive))
@@ -78,4 +79,10 @@ pub(crate) struct Deleted {
     id: uuid::Uuid,
     /// `<type>_deleted`
     r#type: &'static str,
+}
+
+impl Deleted {
+    pub(crate) fn new(id: uuid::Uuid, r#type: &'static str) -> Self {
+        Self { id, r#type }
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, Router, middleware};
 use domain::Clock;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -16,8 +17,9 @@ use crate::database::{Connect, Pool};
 use crate::error::ApiError;
 use crate::identify::identify;
 use crate::listener::{Bounded, Peer};
+use crate::login::{Passwords, Throttles, Vault};
 use crate::mcp::{McpOptions, Places};
-use crate::{document, reference, resources, whoami};
+use crate::{document, login, reference, resources, whoami};
 
 /// What every request needs.
 #[derive(Debug, Clone)]
@@ -35,6 +37,12 @@ pub(crate) struct Shared {
     pub(crate) dry_runs: Places,
     /// For dry runs over requests that were made.
     pub(crate) replays: Places,
+    /// Whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
+    pub(crate) passwords: Passwords,
+    pub(crate) throttles: Arc<Throttles>,
+    /// For the secrets of second factors.
+    pub(crate) vault: Vault,
 }
 
 /// The control plane.
@@ -51,6 +59,7 @@ impl AdminApi {
         Self {
             shared: Shared {
                 pool: Pool::new(connect),
+                throttles: Arc::new(Throttles::new(Arc::clone(&clock))),
                 clock,
                 compiling: Arc::new(Semaphore::new(1)),
                 mcp: McpOptions::default(),
@@ -58,6 +67,9 @@ impl AdminApi {
                 in_force: None,
                 dry_runs: Places::default(),
                 replays: Places::few(),
+                trusted_proxies: Arc::default(),
+                passwords: Passwords::default(),
+                vault: Vault::default(),
             },
             tls: None,
         }
@@ -93,6 +105,20 @@ impl AdminApi {
         self
     }
 
+    /// Whom to believe where a caller comes from; without it, nobody.
+    #[must_use]
+    pub fn behind(mut self, trusted_proxies: Vec<IpNet>) -> Self {
+        self.shared.trusted_proxies = trusted_proxies.into();
+        self
+    }
+
+    /// What the secrets of second factors are sealed with in the database; without it they are plain there.
+    #[must_use]
+    pub fn with_mfa_key(mut self, key: &str) -> Self {
+        self.shared.vault = Vault::new(key);
+        self
+    }
+
     /// Serves until `stop`; requests that run then may end.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let (routes, document) = routes().split_for_parts();
@@ -123,6 +149,7 @@ impl AdminApi {
 fn routes() -> OpenApiRouter<Shared> {
     let resources = OpenApiRouter::new()
         .routes(routes!(whoami::whoami))
+        .merge(login::routes())
         .merge(resources::routes());
     OpenApiRouter::with_openapi(document::begin()).nest("/admin/v1", resources)
 }

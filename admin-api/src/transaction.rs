@@ -38,10 +38,28 @@ impl Transaction {
         caller: &Caller,
         work: impl AsyncFnOnce(&Self) -> Result<T>,
     ) -> Result<T> {
+        Self::within_as(pool, caller, Guard::Tenant, work).await
+    }
+
+    /// The same for what tenants have no right to: only what the statements say keeps them apart.
+    pub(crate) async fn within_unguarded<T>(
+        pool: &Pool,
+        caller: &Caller,
+        work: impl AsyncFnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
+        Self::within_as(pool, caller, Guard::None, work).await
+    }
+
+    async fn within_as<T>(
+        pool: &Pool,
+        caller: &Caller,
+        guard: Guard,
+        work: impl AsyncFnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
         let transaction = Self::open(pool).await?;
         let begun = async {
             caller.check_again(&transaction).await?;
-            transaction.guard(caller, Guard::Tenant).await
+            transaction.guard(caller, guard).await
         };
         let done = match begun.await {
             Ok(()) => work(&transaction).await,
@@ -82,7 +100,7 @@ impl Transaction {
         transaction.end(done).await
     }
 
-    /// The same for somebody without a key: the work finds out who it is, and says it with `say`.
+    /// Does it all in one transaction for somebody without a key: the work finds out who it is, and says it with `say`.
     pub(crate) async fn without_key<T>(
         pool: &Pool,
         work: impl AsyncFnOnce(&Self) -> Result<T>,
@@ -125,29 +143,37 @@ impl Transaction {
             Some(user_id) => ("user", user_id),
             None => ("api_key", caller.key_id),
         };
-        self.say(actor, caller.org_id, &caller.origin).await
+        let with = (caller.kind.name(), caller.key_id);
+        self.say(actor, Some(with), caller.org_id, &caller.origin)
+            .await
     }
 
-    /// Whose doing it is, in the audit log's words, and at which organization's.
+    /// Whose doing it is, in the audit log's words, with which of their keys or sessions, and at which organization's.
     pub(crate) async fn say(
         &self,
         (kind, actor): (&str, Uuid),
+        with: Option<(&str, Uuid)>,
         org_id: Option<Uuid>,
         origin: &Origin,
     ) -> Result<()> {
         let org_id = org_id.map(|id| id.to_string()).unwrap_or_default();
         let settings = "SELECT set_config('app.actor_type', $1, true), set_config('app.current_user_id', $2, true),
             set_config('app.actor_ip', $3, true), set_config('app.actor_user_agent', $4, true),
-            set_config('app.request_id', $5, true), set_config('app.current_org_id', $6, true)";
+            set_config('app.request_id', $5, true), set_config('app.current_org_id', $6, true),
+            set_config('app.current_key_type', $7, true), set_config('app.current_key_id', $8, true)";
+        let (key_type, key_id) =
+            with.map_or(("", String::new()), |(kind, id)| (kind, id.to_string()));
         let (actor, address) = (actor.to_string(), origin.address.to_string());
         let request_id = origin.request_id.to_string();
-        let values: [Param<'_>; 6] = [
+        let values: [Param<'_>; 8] = [
             &kind,
             &actor,
             &address,
             &origin.user_agent,
             &request_id,
             &org_id,
+            &key_type,
+            &key_id,
         ];
         self.one(settings, &values).await?;
         Ok(())

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Kind};
 use crate::role::Role;
 
 /// The caller.
@@ -14,7 +14,10 @@ use crate::role::Role;
 pub(crate) struct WhoAmI {
     /// `whoami`
     r#type: &'static str,
-    admin_key_id: Uuid,
+    /// null: the caller is a session.
+    admin_key_id: Option<Uuid>,
+    /// null: the caller is an admin key.
+    session_id: Option<Uuid>,
     name: String,
     /// Whose key it is, where it is somebody's.
     user_id: Option<Uuid>,
@@ -29,7 +32,8 @@ pub(crate) struct WhoAmI {
 pub(crate) async fn whoami(caller: Caller) -> Json<WhoAmI> {
     Json(WhoAmI {
         r#type: "whoami",
-        admin_key_id: caller.key_id,
+        admin_key_id: (caller.kind == Kind::AdminKey).then_some(caller.key_id),
+        session_id: (caller.kind == Kind::Session).then_some(caller.key_id),
         name: caller.key_name,
         user_id: caller.user_id,
         org_id: caller.org_id,

@@ -35,6 +35,9 @@ impl KeyKind {
 /// The prefix of a key for the admin API.
 pub const ADMIN_KEY_PREFIX: &str = "mw_ak_";
 
+/// The prefix of the token of a session of the admin API.
+pub const SESSION_PREFIX: &str = "mw_as_";
+
 /// SHA-256 of a whole key: all that is stored of it, and what the index is searched by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub [u8; 32]);

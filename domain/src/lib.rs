@@ -3,6 +3,7 @@
 //! Guarantees: no I/O, no clock, no runtime. Time is a value ([`Timestamp`]) that somebody else read;
 //! whoever needs the present takes a [`Clock`]. A secret never appears in a `Debug` output.
 
+pub mod client_address;
 pub mod endpoint;
 mod error_chain;
 pub mod event;

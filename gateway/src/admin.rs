@@ -10,6 +10,7 @@ use std::sync::Arc;
 use admin_api::{AdminApi, Connect, ConnectError, InForce, McpOptions};
 use domain::Clock;
 use ingest::Database;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::in_force::Judge;
 use self::secrets::Secrets;
-use crate::config::{McpConfig, environment};
+use crate::config::{McpConfig, Secret, environment};
 
 /// Connections of its own, beside those that store and follow.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub(crate) struct Admin {
     pub(crate) replica: Option<Database>,
     pub(crate) mcp: McpConfig,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) mfa_key: Option<Secret>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
     pub(crate) in_force: InForce,
@@ -62,7 +65,12 @@ impl Admin {
             .with_replica(self.replica.map(connect))
             .with_mcp(mcp)
             .with_tls(self.tls)
-            .with_data_plane(self.in_force);
+            .with_data_plane(self.in_force)
+            .behind(self.trusted_proxies);
+        let api = match &self.mfa_key {
+            Some(Secret(key)) => api.with_mfa_key(key),
+            None => api,
+        };
         api.serve(listener, stop).await;
     }
 }

@@ -25,6 +25,8 @@ use crate::tls;
 
 /// Two segments of each of two streams, and what is in between.
 const SMALLEST_SPOOL_BYTES: u64 = 4 << 20;
+/// As hexadecimal digits, 128 bits.
+const SHORTEST_MFA_KEY: usize = 32;
 const DEFAULT_UPSTREAM: &str = "https://api.anthropic.com";
 
 /// A valid configuration.
@@ -38,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) upstream: UpstreamConfig,
     pub(crate) admin_listen: SocketAddr,
     pub(crate) admin_tls: Option<Arc<rustls::ServerConfig>>,
+    /// For the secrets of second factors.
+    pub(crate) mfa_key: Option<Secret>,
     pub(crate) mcp: McpConfig,
     pub(crate) metrics_listen: SocketAddr,
     pub(crate) ingest: ingest::Options,
@@ -141,6 +145,7 @@ impl Config {
             upstream: upstream(&mut reader),
             admin_listen: reader.value("admin.listen", loopback(8081)),
             admin_tls: reader.server_tls("admin.tls.cert", "admin.tls.key", tls::HTTP1),
+            mfa_key: mfa_key(&mut reader),
             mcp: McpConfig {
                 allowed_networks: reader.networks("mcp.allowed_networks"),
                 secrets_dir: reader.directory("mcp.secrets_dir"),
@@ -190,6 +195,16 @@ fn proxy(reader: &mut Reader) -> ProxyOptions {
         drain: Duration::from_secs(reader.value("proxy.drain_seconds", 30)),
         tls: reader.server_tls("proxy.tls.cert", "proxy.tls.key", tls::HTTP2),
     }
+}
+
+/// Nothing that could be guessed.
+fn mfa_key(reader: &mut Reader) -> Option<Secret> {
+    let key = reader.secret("admin.mfa_key")?;
+    if key.0.len() < SHORTEST_MFA_KEY {
+        let problem = format!("must have at least {SHORTEST_MFA_KEY} characters");
+        reader.fault("admin.mfa_key", problem);
+    }
+    Some(key)
 }
 
 fn upstream(reader: &mut Reader) -> UpstreamConfig {

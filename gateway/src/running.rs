@@ -181,6 +181,8 @@ impl Running {
                 .transpose()?,
             mcp: config.mcp.clone(),
             tls: config.admin_tls.clone(),
+            trusted_proxies: config.proxy.trusted_proxies.clone(),
+            mfa_key: config.mfa_key.clone(),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
             in_force,

@@ -1,5 +1,5 @@
 //! What the database needs done from time to time and doesn't do by itself: partitions for the days to come, rollups,
-//! retention, the state of keys that have expired.
+//! retention, the state of keys and the removal of sessions that have expired.
 //!
 //! Guarantees: of all gateways on one database one does it at a time; what was missed, by whatever fault, the next run
 //! makes up for. Nothing here is waited for by anybody: rows without a partition go to the default one.
@@ -119,6 +119,7 @@ impl Upkeep {
             }
         }
         let expired_keys = count(client, "SELECT expire_keys()").await?;
+        let sessions = count(client, "SELECT forget_sessions()").await?;
         let forgotten = count(client, "SELECT forget_dedupe_keys()").await?;
         let sql = "DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'";
         let answers = client.execute(sql, &[]).await?;
@@ -127,7 +128,13 @@ impl Upkeep {
         if made + dropped + expired_keys > 0 {
             tracing::info!(made, dropped, expired_keys, "partitions and keys kept up");
         }
-        tracing::debug!(buckets, forgotten, answers, "rollups are up to date");
+        tracing::debug!(
+            buckets,
+            forgotten,
+            answers,
+            sessions,
+            "rollups are up to date"
+        );
         Ok(())
     }
 }

@@ -45,9 +45,11 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// Libraries with a home: the crates that may use them.
 const LIBRARIES: &[(&str, &[&str])] = &[
+    ("argon2", &["admin-api"]),
     ("axum", &["admin-api"]),
     ("cel", &["policy-engine"]),
     ("clap", &["gateway", "load-tests"]),
+    ("data-encoding", &["admin-api"]),
     ("globset", &["policy-engine"]),
     ("governor", &["policy-engine"]),
     ("hyper", &["load-tests", "proxy", "simulator", "testkit"]),
@@ -64,6 +66,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
             "testkit",
         ],
     ),
+    ("unicode-normalization", &["admin-api"]),
     ("utoipa", &["admin-api"]),
     ("utoipa-swagger-ui", &["admin-api"]),
 ];

@@ -12,7 +12,7 @@ use tokio_postgres::error::SqlState;
 
 /// Every row of an organization: its table, the end of its id, and whether an organization and a project own it.
 /// None refers to one further down.
-const ROWS: [(&str, char, bool, bool); 11] = [
+const ROWS: [(&str, char, bool, bool); 12] = [
     ("users", '1', false, false),
     ("organizations", '2', true, false),
     ("projects", '3', true, true),
@@ -24,10 +24,11 @@ const ROWS: [(&str, char, bool, bool); 11] = [
     ("policies", '9', true, true),
     ("policies", 'a', true, false),
     ("subscriptions", 'b', true, false),
+    ("sessions", 'c', true, false),
 ];
 
 /// A change of each secret there is, and of nothing else.
-const SECRETS: [(&str, &str); 9] = [
+const SECRETS: [(&str, &str); 10] = [
     ("users", "password_hash = 'planted anew'"),
     ("users", "mfa_secret = 'planted anew'"),
     ("users", "mfa_backup_codes = ARRAY['planted anew']"),
@@ -38,6 +39,7 @@ const SECRETS: [(&str, &str); 9] = [
     ("api_keys", "key_hash = 'planted anew'"),
     ("admin_keys", "key_hash = 'planted anew'"),
     ("org_members", "invitation_hash = 'planted anew'"),
+    ("sessions", "token_hash = 'planted anew'"),
     (
         "mcp_servers",
         r#"environment = '{"TOKEN": "planted anew"}'"#,
@@ -125,6 +127,10 @@ fn change_of(table: &str) -> (&'static str, Value) {
             "plan = 'team'",
             json!({"plan": {"old": "free", "new": "team"}}),
         ),
+        "sessions" => (
+            "user_agent = 'new'",
+            json!({"user_agent": {"old": "old", "new": "new"}}),
+        ),
         _ => (
             "name = 'new'",
             json!({"name": {"old": "old", "new": "new"}}),
@@ -182,6 +188,8 @@ async fn the_transaction_says_who_it_is() {
         ("actor_ip", "192.0.2.1"),
         ("actor_user_agent", "curl/8"),
         ("request_id", "c0000000-0000-0000-0000-000000000002"),
+        ("current_key_type", "session"),
+        ("current_key_id", "c0000000-0000-0000-0000-000000000003"),
     ]
     .map(|(name, value)| format!("SELECT set_config('app.{name}', '{value}', true);"))
     .concat();
@@ -191,6 +199,8 @@ async fn the_transaction_says_who_it_is() {
         "actor_ip",
         "actor_user_agent",
         "request_id",
+        "actor_key_type",
+        "actor_key_id",
     ];
     for actor in ["user", "api_key", "system", "webhook"] {
         let sql = format!(
@@ -204,12 +214,15 @@ async fn the_transaction_says_who_it_is() {
             "actor_ip": "192.0.2.1",
             "actor_user_agent": "curl/8",
             "request_id": "c0000000-0000-0000-0000-000000000002",
+            "actor_key_type": "session",
+            "actor_key_id": "c0000000-0000-0000-0000-000000000003",
         });
         assert_eq!(pick(&row, &columns), expected);
     }
 
     let nobody = json!({
         "actor_type": "system", "actor_id": null, "actor_ip": null, "actor_user_agent": null, "request_id": null,
+        "actor_key_type": null, "actor_key_id": null,
     });
     // By now this session's settings are empty rather than unset.
     let row = audited_once(&mut client, "UPDATE projects SET name = 'nobody'").await;
@@ -393,7 +406,8 @@ async fn bookkeeping_is_not_told() {
         "UPDATE api_keys SET usage_count = usage_count + 1",
         "UPDATE api_keys SET usage_count = 9, last_used_at = now(), last_used_ip = '192.0.2.1', updated_at = now()",
         "UPDATE admin_keys SET last_used_at = now()",
-        "UPDATE users SET last_login_at = now(), last_login_ip = '192.0.2.1'",
+        "UPDATE users SET last_login_at = now(), last_login_ip = '192.0.2.1', mfa_last_step = 1",
+        "UPDATE sessions SET last_used_at = now()",
         "UPDATE projects SET name = name",
         "UPDATE organizations SET updated_at = now()",
         "UPDATE projects SET name = 'never' WHERE FALSE",
@@ -445,6 +459,7 @@ async fn truncations_are_told_once_a_table() {
         "organizations.truncate",
         "policies.truncate",
         "projects.truncate",
+        "sessions.truncate",
         "subscriptions.truncate",
         "users.truncate",
     ];

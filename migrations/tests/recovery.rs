@@ -43,6 +43,8 @@ const TENANT: &str = "
         FROM generate_series(1, 20) AS n;
     INSERT INTO admin_keys (org_id, role, name, key_hash) VALUES
         ('00000000-0000-0000-0000-000000000001', 'admin', 'key', repeat('b', 64));
+    INSERT INTO sessions (org_id, user_id, token_hash, expires_at) VALUES
+        ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002', repeat('c', 64), now());
     INSERT INTO idempotency_keys (id, org_id, request, answer) VALUES
         (sha256('key'), '00000000-0000-0000-0000-000000000001', sha256('request'), 'sealed');
     INSERT INTO mcp_servers (id, project_id, registered_by, name, transport_type, transport_config) VALUES

@@ -359,6 +359,22 @@ async fn triggers_work_under_any_search_path() {
 }
 
 #[tokio::test]
+async fn sessions_that_nobody_uses_are_forgotten() {
+    let (client, _database) = tenant().await;
+    let sessions = "INSERT INTO sessions (org_id, user_id, token_hash, last_used_at, expires_at)
+        SELECT '00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002', n::TEXT,
+               now() - n * INTERVAL '29 minutes', now() + INTERVAL '1 hour'
+        FROM generate_series(1, 1100) AS n";
+    client.batch_execute(sessions).await.unwrap();
+    for expected in [1_000, 98, 0] {
+        let forgotten = one(&client, "SELECT forget_sessions() AS n").await;
+        assert_eq!(forgotten, json!({"n": expected}));
+    }
+    let left = "SELECT string_agg(token_hash, ',' ORDER BY token_hash) AS n FROM sessions";
+    assert_eq!(one(&client, left).await, json!({"n": "1,2"}));
+}
+
+#[tokio::test]
 async fn every_promised_index_exists() {
     let (client, _database) = tenant().await;
     let sql = "SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid::regclass::text LIKE 'idx\\_%'
@@ -407,6 +423,10 @@ async fn every_promised_index_exists() {
         "idx_projects_org_slug",
         "idx_projects_settings",
         "idx_projects_status",
+        "idx_sessions_last_used",
+        "idx_sessions_member",
+        "idx_sessions_token",
+        "idx_sessions_user",
         "idx_subscriptions_org",
         "idx_subscriptions_status",
         "idx_subscriptions_stripe",

@@ -33,6 +33,7 @@ const NOT_OF_TENANTS: &[&str] = &[
     "ingest_dedupe",
     "mcp_usage",
     "schema_migrations",
+    "sessions",
     "time_series",
     "upstream_objects",
     "upstream_totals",
@@ -334,6 +335,18 @@ async fn tenants_have_idempotency_keys_of_their_own() {
     let foreign = "INSERT INTO idempotency_keys (id, org_id, request) VALUES ('n', 'b0000000-0000-0000-0000-000000000002', '')";
     let refused = transaction.execute(foreign, &[]).await.unwrap_err();
     assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+}
+
+#[tokio::test]
+async fn a_session_is_no_tenants_and_goes_with_its_membership() {
+    let (mut client, _database) = tenants().await;
+    let transaction = begin(&mut client, A).await;
+    let removed = transaction.execute("DELETE FROM org_members", &[]).await;
+    assert_eq!(removed.unwrap(), 1);
+    transaction.commit().await.unwrap();
+    let left = "SELECT array_agg(org_id::text) FROM sessions";
+    let left: Vec<String> = client.query_one(left, &[]).await.unwrap().get(0);
+    assert_eq!(left, [id('b', '2')]);
 }
 
 /// A table that is new has to be kept apart, or kept from tenants and named here.

@@ -19,6 +19,7 @@ mod rules;
 mod source;
 #[cfg(test)]
 mod testing;
+mod throttle;
 mod walk;
 
 pub use book::Amounts;
@@ -37,3 +38,4 @@ pub use source::{
     OrgSource, PolicySource, PolicyStatus, ProjectSource, ServerSource, SubscriptionSource,
     ToolSource,
 };
+pub use throttle::Throttle;

@@ -16,13 +16,13 @@ use governor::nanos::Nanos;
 use governor::{Quota, RateLimiter};
 
 use crate::budget::{Account, BudgetId};
-use store::{Levels, Question};
+pub(crate) use store::{Levels, Question};
 
 type Limiter = RateLimiter<Question, Levels, Monotonic, StateInformationMiddleware>;
 
 /// The clock that buckets are refilled by.
 #[derive(Debug, Clone)]
-struct Monotonic(Arc<dyn domain::Clock>);
+pub(crate) struct Monotonic(pub(crate) Arc<dyn domain::Clock>);
 
 impl governor::clock::Clock for Monotonic {
     type Instant = Nanos;

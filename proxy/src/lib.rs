@@ -17,7 +17,6 @@ mod batch_objects;
 mod batch_relay;
 mod batch_upload;
 mod body_budget;
-mod client_address;
 mod coding;
 mod collector;
 mod connection;

@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use domain::Endpoint;
+use domain::client_address::{X_FORWARDED_FOR, client_address};
 use http::header::EXPECT;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -16,7 +17,6 @@ use crate::admission;
 use crate::answer;
 use crate::authenticate::authenticate;
 use crate::batch_gate;
-use crate::client_address::client_address;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::forward::{self, Shape};
@@ -211,7 +211,9 @@ fn identify(exchange: &mut Exchange, peer: Peer, head: &Parts) -> Result<Known, 
         Route::Unknown => return Err(Failure::PathUnknown.into()),
     };
     exchange.endpoint = Some(endpoint);
-    let address = client_address(peer.address, &head.headers, &worker.options.trusted_proxies);
+    let forwarded = head.headers.get_all(X_FORWARDED_FOR).iter();
+    let forwarded = forwarded.map(HeaderValue::as_bytes);
+    let address = client_address(peer.address, forwarded, &worker.options.trusted_proxies);
     let key = authenticate(
         &worker.keys,
         &head.headers,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use domain::client_address::is_trusted;
 use domain::{Endpoint, ObjectKind, ObjectPath};
 use http::header::HOST;
 use http::request::Parts;
@@ -9,7 +10,6 @@ use http::uri::PathAndQuery;
 use http::{Method, Uri};
 use ipnet::IpNet;
 
-use crate::client_address::is_trusted;
 use crate::pipeline::Peer;
 
 /// What a request is for.

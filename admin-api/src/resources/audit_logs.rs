@@ -28,6 +28,10 @@ pub(crate) struct AuditLog {
     actor_type: String,
     /// The user, or the admin key.
     actor_id: Option<Uuid>,
+    /// What it was done with: `admin_key` or `session`; null where it was neither.
+    actor_key_type: Option<String>,
+    /// That key or session.
+    actor_key_id: Option<Uuid>,
     actor_ip: Option<String>,
     actor_user_agent: Option<String>,
     org_id: Option<Uuid>,
@@ -50,7 +54,7 @@ impl Listed for AuditLog {
     const NAME: &'static str = "audit log";
     const OF_ORG: &'static str = "t.org_id = ?";
     const SINCE: &'static str = "time";
-    const COLUMNS: &'static str = "t.id, t.time, t.actor_type, t.actor_id, host(t.actor_ip) AS actor_ip, \
+    const COLUMNS: &'static str = "t.id, t.time, t.actor_type, t.actor_id, t.actor_key_type, t.actor_key_id, host(t.actor_ip) AS actor_ip, \
         t.actor_user_agent, t.org_id, t.project_id, t.action, t.resource_type, t.resource_id, t.changes, t.request_id, \
         t.sensitive";
 
@@ -61,6 +65,8 @@ impl Listed for AuditLog {
             time: row.try_get("time")?,
             actor_type: row.try_get("actor_type")?,
             actor_id: row.try_get("actor_id")?,
+            actor_key_type: row.try_get("actor_key_type")?,
+            actor_key_id: row.try_get("actor_key_id")?,
             actor_ip: row.try_get("actor_ip")?,
             actor_user_agent: row.try_get("actor_user_agent")?,
             org_id: row.try_get("org_id")?,
@@ -87,6 +93,7 @@ pub(crate) struct Query {
     org_id: Option<Uuid>,
     project_id: Option<Uuid>,
     actor_id: Option<Uuid>,
+    actor_key_id: Option<Uuid>,
     action: Option<String>,
     resource_type: Option<String>,
     resource_id: Option<Uuid>,
@@ -109,6 +116,7 @@ pub(crate) async fn list(
     filter.and_if("t.org_id = ?", query.org_id);
     filter.and_if("t.project_id = ?", query.project_id);
     filter.and_if("t.actor_id = ?", query.actor_id);
+    filter.and_if("t.actor_key_id = ?", query.actor_key_id);
     filter.and_if("t.action = ?", query.action);
     filter.and_if("t.resource_type = ?", query.resource_type);
     filter.and_if("t.resource_id = ?", query.resource_id);

@@ -1,7 +1,8 @@
 //! `/admin/v1/invitations/accept`
 //!
 //! Guarantees: a token is good once, and until it expires, is replaced, or its membership is removed; which of these it was, or
-//! that there never was one, can't be told apart.
+//! that there never was one, can't be told apart. Whoever invites has the token too: a user who is there already accepts by
+//! what else shows that it is them.
 
 use axum::extract::State;
 use domain::KeyHash;
@@ -12,10 +13,12 @@ use uuid::Uuid;
 
 use super::members::{Member, check_domain};
 use crate::body::Body;
+use crate::caller::Caller;
 use crate::check;
 use crate::error::{ApiError, Result};
 use crate::etag::Tagged;
 use crate::listing::Listed as _;
+use crate::login::{self, Proven, Secret, check_password};
 use crate::origin::Origin;
 use crate::server::Shared;
 use crate::transaction::Transaction;
@@ -30,13 +33,19 @@ pub(crate) struct Acceptance {
     token: String,
     /// What the user is called, who is new. Of one who isn't, it stays.
     name: Option<String>,
+    /// What a user who is new will log in with, 12 to 128 characters; of one who isn't, what they log in with.
+    password: Option<Secret>,
+    /// Of a user who isn't new and has a second factor.
+    code: Option<Secret>,
 }
 
-/// Accepts an invitation. It takes no key: the token is what says who it is.
-#[utoipa::path(post, operation_id = "invitations_accept", path = "/invitations/accept", tag = "members", request_body = Acceptance, security(()), responses((status = 200, body = Member)))]
+/// Accepts an invitation. Of a user who is new it takes no key: the token is what says who it is. One who isn't sends a key or
+/// a session's token of theirs, or their password.
+#[utoipa::path(post, operation_id = "invitations_accept", path = "/invitations/accept", tag = "members", request_body = Acceptance, security((), ("x-api-key" = []), ("bearer" = [])), responses((status = 200, body = Member)))]
 pub(crate) async fn accept(
     State(shared): State<Shared>,
     origin: Origin,
+    caller: Option<Caller>,
     Body(acceptance): Body<Acceptance>,
 ) -> Result<Tagged<Member>> {
     if let Some(name) = &acceptance.name {
@@ -47,15 +56,28 @@ pub(crate) async fn accept(
         return Err(unknown());
     }
     let hash = KeyHash::of(acceptance.token.as_bytes()).to_hex();
+    let invited = Transaction::without_key(&shared.pool, async |transaction| {
+        Invitation::find(transaction, &hash).await
+    });
+    let invited = invited.await?;
+    let proof = Proof::find(&shared, &origin, caller, &invited, &acceptance).await?;
     let accepted = Transaction::without_key(&shared.pool, async |transaction| {
         let invitation = Invitation::lock(transaction, &hash).await?;
         check_domain(transaction, invitation.org_id, &invitation.email).await?;
+        proof
+            .hold(&shared, transaction, &invitation, acceptance.code.as_ref())
+            .await?;
         let actor = ("user", invitation.user_id);
         let org_id = Some(invitation.org_id);
-        transaction.say(actor, org_id, &origin).await?;
-        invitation.accept(transaction, acceptance.name).await
+        transaction
+            .say(actor, proof.with(), org_id, &origin)
+            .await?;
+        invitation
+            .accept(transaction, acceptance.name, proof.new_password())
+            .await
     });
-    accepted.await.map(Tagged::ok)
+    let accepted = login::noting(&shared, &origin, invited.user_id, accepted.await).await;
+    accepted.map(Tagged::ok)
 }
 
 fn is_token(text: &str) -> bool {
@@ -75,11 +97,25 @@ struct Invitation {
     id: Uuid,
     org_id: Uuid,
     user_id: Uuid,
+    /// Nobody has ever accepted one as this user, nor logged in.
+    is_new: bool,
     email: String,
     invited_name: Option<String>,
 }
 
+const WAITING: &str = "SELECT m.id, m.org_id, m.user_id, u.email, m.invited_name,
+        u.status = 'pending_verification' AND u.password_hash IS NULL AS is_new
+    FROM org_members m JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.org_id
+    WHERE m.invitation_hash = $1 AND m.status = 'invited' AND m.invitation_expires_at > now()
+      AND u.deleted_at IS NULL AND u.status <> 'suspended' AND o.deleted_at IS NULL AND o.status = 'active'";
+
 impl Invitation {
+    /// To be looked at again when it is locked.
+    async fn find(transaction: &Transaction, hash: &str) -> Result<Self> {
+        let row = transaction.maybe(WAITING, &[&hash]).await?;
+        Self::read(&row.ok_or_else(unknown)?)
+    }
+
     /// Of those who come at once with the same token, the second finds it used.
     async fn lock(transaction: &Transaction, hash: &str) -> Result<Self> {
         // The organization first, like everybody who changes its members.
@@ -89,16 +125,9 @@ impl Invitation {
             .maybe(sql, &[&hash])
             .await?
             .ok_or_else(unknown)?;
-        let sql = "SELECT m.id, m.org_id, m.user_id, u.email, m.invited_name
-            FROM org_members m JOIN users u ON u.id = m.user_id
-            WHERE m.invitation_hash = $1 AND m.status = 'invited' AND m.invitation_expires_at > now()
-              AND u.deleted_at IS NULL AND u.status <> 'suspended'
-            FOR UPDATE OF m, u";
-        let row = transaction
-            .maybe(sql, &[&hash])
-            .await?
-            .ok_or_else(unknown)?;
-        Self::read(&row)
+        let sql = format!("{WAITING} FOR UPDATE OF m, u");
+        let row = transaction.maybe(&sql, &[&hash]).await?;
+        Self::read(&row.ok_or_else(unknown)?)
     }
 
     fn read(row: &Row) -> Result<Self> {
@@ -106,22 +135,31 @@ impl Invitation {
             id: row.try_get("id")?,
             org_id: row.try_get("org_id")?,
             user_id: row.try_get("user_id")?,
+            is_new: row.try_get("is_new")?,
             email: row.try_get("email")?,
             invited_name: row.try_get("invited_name")?,
         })
     }
 
-    async fn accept(self, transaction: &Transaction, name: Option<String>) -> Result<Member> {
+    async fn accept(
+        self,
+        transaction: &Transaction,
+        name: Option<String>,
+        password_hash: Option<&str>,
+    ) -> Result<Member> {
         let sql =
             "UPDATE org_members SET status = 'active', accepted_at = now(), invitation_hash = NULL,
             invitation_expires_at = NULL, invited_name = NULL WHERE id = $1 RETURNING id";
         transaction.one(sql, &[&self.id]).await?;
         // A user who was there before is none of the inviter's business. The token has been in the inviter's hands: it proves
         // nothing of the address.
-        let sql = "UPDATE users SET status = 'active', name = coalesce($2, name)
+        let sql = "UPDATE users SET status = 'active', name = coalesce($2, name),
+                password_hash = coalesce($3, password_hash)
             WHERE id = $1 AND status = 'pending_verification'";
         let name = name.or(self.invited_name);
-        transaction.all(sql, &[&self.user_id, &name]).await?;
+        transaction
+            .all(sql, &[&self.user_id, &name, &password_hash])
+            .await?;
         let sql = format!(
             "SELECT {} FROM {} t WHERE t.id = $1",
             Member::COLUMNS,
@@ -129,6 +167,83 @@ impl Invitation {
         );
         Member::read(&transaction.one(&sql, &[&self.id]).await?)
     }
+}
+
+/// What shows that it is the invited who accepts.
+enum Proof {
+    /// The token alone: the user is made by accepting. What is kept of the password, if there is one.
+    IsNew(Option<String>),
+    /// A key or session of the user's.
+    Credential(Caller),
+    Password(Proven),
+}
+
+impl Proof {
+    async fn find(
+        shared: &Shared,
+        origin: &Origin,
+        caller: Option<Caller>,
+        invited: &Invitation,
+        given: &Acceptance,
+    ) -> Result<Self> {
+        let caller = caller.filter(|caller| caller.user_id == Some(invited.user_id));
+        match (caller, &given.password) {
+            (_, None) if invited.is_new => Ok(Self::IsNew(None)),
+            (_, Some(password)) if invited.is_new => {
+                check_password("password", password, &invited.email)?;
+                let hash = shared.passwords.hash(password).await?;
+                Ok(Self::IsNew(Some(hash)))
+            }
+            (Some(caller), _) => Ok(Self::Credential(caller)),
+            (None, Some(password)) => {
+                let proven = Proven::of(shared, origin, invited.user_id, password);
+                proven.await.map(Self::Password)
+            }
+            (None, None) => Err(login_required()),
+        }
+    }
+
+    /// Sees to it that it is good still, in the transaction that has locked the invitation and its user.
+    async fn hold(
+        &self,
+        shared: &Shared,
+        transaction: &Transaction,
+        invitation: &Invitation,
+        code: Option<&Secret>,
+    ) -> Result<()> {
+        match self {
+            // Somebody else has accepted another invitation meanwhile.
+            Self::IsNew(_) if !invitation.is_new => Err(login_required()),
+            Self::IsNew(_) => Ok(()),
+            Self::Credential(caller) => caller.check_again(transaction).await,
+            Self::Password(proven) => {
+                let held = proven.hold(transaction).await?;
+                login::take_code(shared, transaction, &held, code).await
+            }
+        }
+    }
+
+    /// The key or session.
+    fn with(&self) -> Option<(&'static str, Uuid)> {
+        match self {
+            Self::Credential(caller) => Some((caller.kind.name(), caller.key_id)),
+            Self::IsNew(_) | Self::Password(_) => None,
+        }
+    }
+
+    fn new_password(&self) -> Option<&str> {
+        match self {
+            Self::IsNew(hash) => hash.as_deref(),
+            Self::Credential(_) | Self::Password(_) => None,
+        }
+    }
+}
+
+fn login_required() -> ApiError {
+    ApiError::unauthenticated(
+        "login_required",
+        "the invited is a user already: accept with a key or session of theirs, or with their `password`",
+    )
 }
 
 #[cfg(test)]

@@ -8,15 +8,17 @@ use tokio_postgres::Row;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::body::{Body, some};
+use crate::body::{Body, given, some};
 use crate::caller::Caller;
 use crate::error::Result;
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
+use crate::login::{self, Secret, check_password};
 use crate::params::{Id, Paged};
 use crate::role::Act;
 use crate::server::Shared;
 use crate::sql::Columns;
+use crate::transaction::Transaction;
 use crate::{changes, check};
 
 const STATUSES: &[&str] = &["active", "suspended", "pending_verification"];
@@ -118,6 +120,8 @@ pub(crate) struct NewUser {
     /// Upper and lower case are one.
     email: String,
     name: String,
+    /// 12 to 128 characters. Without one the user can't log in.
+    password: Option<Secret>,
 }
 
 /// Makes a user, who is active at once.
@@ -135,6 +139,10 @@ pub(crate) async fn create(
     columns.set("id", id);
     columns.set("email", new.email.to_lowercase());
     columns.set("name", new.name);
+    if let Some(password) = &new.password {
+        check_password("password", password, &new.email)?;
+        columns.set("password_hash", shared.passwords.hash(password).await?);
+    }
     changes::create(&shared, &caller, async |transaction| {
         columns.insert(transaction, "users").await?;
         listing::find(transaction, &caller, id).await
@@ -148,9 +156,13 @@ pub(crate) async fn create(
 pub(crate) struct Changes {
     #[serde(default, deserialize_with = "some")]
     name: Option<String>,
-    /// Of one who is `suspended` the admin keys don't work; API keys that the user has made do.
+    /// Of one who is `suspended` the admin keys don't work and the sessions end; API keys that the user has made do.
     #[serde(default, deserialize_with = "some")]
     status: Option<String>,
+    /// 12 to 128 characters; null: the user can't log in. The user's sessions end.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    password: Option<Option<Secret>>,
 }
 
 /// Changes a user.
@@ -168,9 +180,56 @@ pub(crate) async fn update(
         check::text("name", &name, 255)?;
         columns.set("name", name);
     }
+    let ends_sessions =
+        changes.password.is_some() || changes.status.as_deref().is_some_and(|it| it != "active");
     if let Some(status) = changes.status {
         check::one_of("status", &status, STATUSES)?;
         columns.set("status", status);
     }
-    changes::change(&shared, &caller, id, &if_match, &columns).await
+    if let Some(password) = changes.password {
+        let hash = hashed(&shared, &caller, id, password).await?;
+        columns.set("password_hash", hash);
+    }
+    let work = async |transaction: &Transaction, _: User| {
+        columns.update(transaction, User::TABLE, id).await?;
+        if ends_sessions {
+            login::end_sessions(transaction, id, None).await?;
+        }
+        Ok(())
+    };
+    changes::change_by(&shared, &caller, id, &if_match, work).await
+}
+
+/// What is kept of a user's new password.
+async fn hashed(
+    shared: &Shared,
+    caller: &Caller,
+    id: Uuid,
+    password: Option<Secret>,
+) -> Result<Option<String>> {
+    let Some(password) = password else {
+        return Ok(None);
+    };
+    let user: User = Transaction::within(&shared.pool, caller, async |transaction| {
+        listing::find(transaction, caller, id).await
+    })
+    .await?;
+    check_password("password", &password, &user.email)?;
+    shared.passwords.hash(&password).await.map(Some)
+}
+
+/// Takes a user's second factor away, for one who has lost it with all backup codes. The user's sessions end.
+#[utoipa::path(post, operation_id = "users_reset_mfa", path = "/users/{id}/reset-mfa", tag = "users", params(("id" = Uuid, Path)), responses((status = 200, body = User)))]
+pub(crate) async fn reset_mfa(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    if_match: IfMatch,
+) -> Result<Tagged<User>> {
+    caller.may(Act::ChangeUsers)?;
+    let work = async |transaction: &Transaction, _: User| {
+        login::forget_second_factor(transaction, id).await?;
+        login::end_sessions(transaction, id, None).await
+    };
+    changes::change_by(&shared, &caller, id, &if_match, work).await
 }

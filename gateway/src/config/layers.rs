@@ -10,6 +10,7 @@ use super::fault::Fault;
 /// Every key there is. Tables are written with dots.
 const KEYS: &[&str] = &[
     "admin.listen",
+    "admin.mfa_key",
     "admin.tls.cert",
     "admin.tls.key",
     "data_dir",
@@ -48,7 +49,12 @@ const KEYS: &[&str] = &[
 ];
 
 /// Secrets, which may also be read from a file that the variable with `_FILE` at its end names.
-const SECRETS: &[&str] = &["database.read_url", "database.url", "upstream.api_key"];
+const SECRETS: &[&str] = &[
+    "admin.mfa_key",
+    "database.read_url",
+    "database.url",
+    "upstream.api_key",
+];
 
 /// Secrets of organizations, for MCP servers: `MINDWEAVE_SECRET_ACME__GITHUB_TOKEN`. They are no settings.
 pub(crate) const SECRET_PREFIX: &str = "MINDWEAVE_SECRET_";

@@ -113,6 +113,22 @@ fn a_secret_may_come_in_a_file_and_is_never_shown() {
 }
 
 #[test]
+fn a_key_for_second_factors_is_long_or_refused_unseen() {
+    let read = |key: &str| {
+        let layers = layers("", &[("MINDWEAVE_ADMIN_MFA_KEY", key)], &[]);
+        Config::read(layers, Purpose::Other)
+    };
+    assert!(read("").unwrap().mfa_key.is_none());
+    assert!(read(&"k".repeat(32)).unwrap().mfa_key.is_some());
+    let faults = read("too-short-a-key").unwrap_err().to_string();
+    assert!(
+        faults.contains("admin.mfa_key: must have at least 32"),
+        "{faults}"
+    );
+    assert!(!faults.contains("too-short-a-key"));
+}
+
+#[test]
 fn organizations_may_have_upstream_keys_of_their_own() {
     let config = Config::read(
         layers("[upstream.keys]\nacme = \"sk-ant-acme\"", &[], &[]),

@@ -84,6 +84,7 @@ fn routes(of: &Belongings) -> Vec<Route> {
         get(format!("policies/{policy}")),
         get(format!("users/{user}")),
         post(format!("users/{user}"), json!({"name": "n"}), None),
+        post(format!("users/{user}/reset-mfa"), json!({}), None),
         get(format!("organizations/{org}/members")),
         get(format!("organizations/{org}/members/{member}")),
         get(format!("organizations/{org}/subscription")),
@@ -277,10 +278,22 @@ const ROLES: [&str; 4] = ["viewer", "member", "admin", "owner"];
 #[tokio::test]
 async fn each_role_may_what_it_may_in_its_own_organization() {
     let stage = Stage::new().await;
-    let tenant = &stage.scene.tenant;
+    let user = stage.scene.tenant.user_id;
+    let of_role = async |role| (stage.of_tenant(role).await, user);
+    check_roles(&stage, of_role).await;
+}
+
+#[tokio::test]
+async fn a_session_may_what_its_member_may() {
+    let stage = Stage::new().await;
+    let of_role = async |role| crate::login::session_of(&stage, role).await;
+    check_roles(&stage, of_role).await;
+}
+
+async fn check_roles(stage: &Stage, of_role: impl AsyncFn(&'static str) -> (Client, Uuid)) {
     for (rank, role) in ROLES.into_iter().enumerate() {
-        let client = stage.of_tenant(role).await;
-        let own = belongings(&stage, tenant.org_id, tenant.user_id).await;
+        let (client, user) = of_role(role).await;
+        let own = belongings(stage, stage.scene.tenant.org_id, user).await;
         for route in routes(&own) {
             let needed = route
                 .3

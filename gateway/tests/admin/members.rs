@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use testkit::Client;
 use uuid::Uuid;
 
+use crate::login::PASSWORD;
 use crate::stage::{Stage, admin_key, at, delete, get, post};
 
 /// Where the members of the scene's organization are.
@@ -19,9 +20,9 @@ pub(crate) async fn invite(stage: &Stage, api: &Client, email: &str, role: &str)
     post(api, &members(stage), json!({"email": email, "role": role})).await
 }
 
-/// Without a key.
+/// Without a key: as somebody new, or by the password that somebody new has set.
 pub(crate) async fn accept(stage: &Stage, invited: &Value) -> testkit::client::Answer {
-    let body = json!({"token": invited["invitation_token"]});
+    let body = json!({"token": invited["invitation_token"], "password": PASSWORD});
     let nobody = stage.client("");
     nobody.post(&at("invitations/accept"), &body).await
 }

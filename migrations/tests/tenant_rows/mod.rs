@@ -29,6 +29,9 @@ const INSERTS: &str = "
          '~0000000-0000-0000-0000-000000000001', 'old', 'usage', '{}');
     INSERT INTO subscriptions (id, org_id) VALUES
         ('~0000000-0000-0000-0000-00000000000b', '~0000000-0000-0000-0000-000000000002');
+    INSERT INTO sessions (id, org_id, user_id, token_hash, user_agent, expires_at) VALUES
+        ('~0000000-0000-0000-0000-00000000000c', '~0000000-0000-0000-0000-000000000002',
+         '~0000000-0000-0000-0000-000000000001', 'planted ~', 'old', now() + INTERVAL '12 hours');
 ";
 
 /// The id of an organization's row.

@@ -12,18 +12,18 @@ use crate::budget::Account;
 
 /// For each account the moment at which its bucket is full again; none of those that are full.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Levels(Arc<DashMap<Account, Nanos>>);
+pub(crate) struct Levels(Arc<DashMap<Account, Nanos>>);
 
 /// What a bucket is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Question {
+pub(crate) enum Question {
     Look(Account),
     Take(Account),
 }
 
 impl Levels {
     /// Has a bucket full so much sooner.
-    pub(super) fn lower(&self, account: &Account, by: Duration) {
+    pub(crate) fn lower(&self, account: &Account, by: Duration) {
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         if let Some(mut full_at) = self.0.get_mut(account) {
             *full_at = Nanos::new(full_at.as_u64().saturating_sub(by));

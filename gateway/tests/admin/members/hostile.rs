@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{accept, count, invite, members};
+use crate::login::PASSWORD;
 use crate::stage::{Stage, at, delete, get, post};
 
 /// An answer without what is of each invitation by itself.
@@ -65,13 +66,15 @@ async fn whose_an_address_is_stays_unknown_until_they_accept() {
 async fn who_is_there_already_is_not_changed_by_an_invitation() {
     let stage = Stage::new().await;
     let admin = stage.of_tenant("admin").await;
-    let stranger = json!({"email": "stranger@there.example", "name": "Real Name"});
+    let stranger =
+        json!({"email": "stranger@there.example", "name": "Real Name", "password": PASSWORD});
     let stranger = post(&stage.installation, "users", stranger).await;
     let path = format!("users/{}", stranger["id"].as_str().unwrap());
     let body = json!({"email": "Stranger@There.example", "role": "viewer", "name": "Given"});
     let invited = post(&admin, &members(&stage), body).await;
     assert_eq!(get(&stage.installation, &path).await, stranger);
-    let body = json!({"token": invited["invitation_token"], "name": "Taken over"});
+    let body =
+        json!({"token": invited["invitation_token"], "name": "Taken over", "password": PASSWORD});
     let accepted = stage
         .client("")
         .post(&at("invitations/accept"), &body)
@@ -92,7 +95,7 @@ async fn a_new_user_has_the_name_that_they_give() {
     let path = format!("organizations/{other}/members");
     let by_other = post(&stage.installation, &path, by_other).await;
     let invited = invite(&stage, &admin, "new@there.example", "viewer").await;
-    let body = json!({"token": invited["invitation_token"], "name": "Own"});
+    let body = json!({"token": invited["invitation_token"], "name": "Own", "password": PASSWORD});
     let accepted = stage
         .client("")
         .post(&at("invitations/accept"), &body)

@@ -5,6 +5,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::{accept, count, invite, joined, members};
+use crate::login::PASSWORD;
 use crate::stage::{Stage, at, post};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +28,7 @@ async fn an_invitation_that_is_accepted_by_many_at_once_is_accepted_once() {
 async fn invitations_of_the_same_address_at_once_are_one_membership_and_one_token() {
     let stage = Stage::new().await;
     // Whose user is made first would let one of them come before the others.
-    let user = json!({"email": "a@new.example", "name": "n"});
+    let user = json!({"email": "a@new.example", "name": "n", "password": PASSWORD});
     post(&stage.installation, "users", user).await;
     let body = json!({"email": "a@new.example", "role": "viewer"});
     let path = at(&members(&stage));

@@ -1,24 +1,27 @@
 //! The caller's address: the connection's, or what a trusted proxy in front says it is.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
+/// The header that proxies name their callers in.
+pub const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Walks `X-Forwarded-For` from the right, as long as the speaker is trusted: whoever is not could have
-/// written anything to the left of its own address.
-pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+/// Walks the values of `X-Forwarded-For` from the right, as long as the speaker is trusted.
+///
+/// They come in the order of the headers. Whoever is not trusted could have written anything to the left of its own address.
+pub fn client_address<'a>(
+    peer: IpAddr,
+    forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
+    trusted: &[IpNet],
+) -> IpAddr {
     let mut address = canonical(peer);
     if !is_trusted(address, trusted) {
         return address;
     }
-    let values: Vec<&HeaderValue> = headers.get_all(X_FORWARDED_FOR).iter().collect();
-    let hops = values
-        .iter()
+    let hops = forwarded
         .rev()
-        .flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
+        .flat_map(|value| value.rsplit(|byte| *byte == b','));
     for hop in hops {
         // What can't be read ends the walk: beyond it nothing is vouched for.
         let Some(named) = std::str::from_utf8(hop)
@@ -36,7 +39,8 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
 }
 
 /// Whether what this peer says of the caller is to be believed.
-pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+#[must_use]
+pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
@@ -50,11 +54,7 @@ fn parse(hop: &str) -> Option<IpAddr> {
     let bare = hop.trim_start_matches('[').split(']').next().unwrap_or(hop);
     bare.parse()
         .ok()
-        .or_else(|| {
-            hop.parse::<std::net::SocketAddr>()
-                .ok()
-                .map(|address| address.ip())
-        })
+        .or_else(|| hop.parse::<SocketAddr>().ok().map(|address| address.ip()))
         .map(canonical)
 }
 
@@ -63,18 +63,12 @@ mod tests {
     use super::*;
 
     fn check(peer: &str, forwarded: &[&str], trusted: &[&str], expected: &str) {
-        let mut headers = HeaderMap::new();
-        for value in forwarded {
-            headers.append(
-                X_FORWARDED_FOR,
-                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
-            );
-        }
         let trusted: Vec<IpNet> = trusted
             .iter()
             .map(|network| network.parse().unwrap())
             .collect();
-        let found = client_address(peer.parse().unwrap(), &headers, &trusted);
+        let values = forwarded.iter().map(|value| value.as_bytes());
+        let found = client_address(peer.parse().unwrap(), values, &trusted);
         assert_eq!(
             found,
             expected.parse::<IpAddr>().unwrap(),
