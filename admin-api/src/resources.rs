@@ -11,7 +11,7 @@ mod organizations;
 mod policies;
 mod projects;
 mod subscriptions;
-mod usage;
+pub(crate) mod usage;
 mod users;
 
 use utoipa_axum::router::OpenApiRouter;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, Router, middleware};
-use domain::Clock;
+use domain::{Clock, Prices};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use crate::error::ApiError;
 use crate::identify::identify;
 use crate::listener::{Bounded, Peer};
 use crate::mcp::{McpOptions, Places};
-use crate::{document, resources, whoami};
+use crate::{document, reports, resources, whoami};
 
 /// What every request needs.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) mcp: McpOptions,
     /// For scans that run.
     pub(crate) scans: Places,
+    /// The prices in force.
+    pub(crate) prices: Arc<Prices>,
 }
 
 /// The control plane.
@@ -46,6 +48,7 @@ impl AdminApi {
                 compiling: Arc::new(Semaphore::new(1)),
                 mcp: McpOptions::default(),
                 scans: Places::default(),
+                prices: Arc::default(),
             },
         }
     }
@@ -54,6 +57,13 @@ impl AdminApi {
     #[must_use]
     pub fn with_mcp(mut self, options: McpOptions) -> Self {
         self.shared.mcp = options;
+        self
+    }
+
+    /// The prices by which reports take a cost apart; without them, only those of the build.
+    #[must_use]
+    pub fn with_prices(mut self, prices: Arc<Prices>) -> Self {
+        self.shared.prices = prices;
         self
     }
 
@@ -84,7 +94,9 @@ fn routes() -> OpenApiRouter<Shared> {
     let resources = OpenApiRouter::new()
         .routes(routes!(whoami::whoami))
         .merge(resources::routes());
-    OpenApiRouter::with_openapi(document::begin()).nest("/admin/v1", resources)
+    OpenApiRouter::with_openapi(document::begin())
+        .nest("/admin/v1", resources)
+        .nest("/v1/organizations", reports::routes())
 }
 
 /// The `OpenAPI` document.

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use admin_api::{AdminApi, Connect, ConnectError, McpOptions};
-use domain::Clock;
+use domain::{Clock, Prices};
 use ingest::Database;
 use tokio::net::TcpListener;
 use tokio_postgres::Client;
@@ -38,6 +38,7 @@ pub(crate) struct Admin {
     pub(crate) database: Database,
     pub(crate) mcp: McpConfig,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) prices: Arc<Prices>,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -53,7 +54,9 @@ impl Admin {
             database: self.database,
             tasks: self.tasks,
         };
-        let api = AdminApi::new(Arc::new(connections), self.clock).with_mcp(mcp);
+        let api = AdminApi::new(Arc::new(connections), self.clock)
+            .with_mcp(mcp)
+            .with_prices(self.prices);
         api.serve(listener, stop).await;
     }
 }

@@ -139,7 +139,7 @@ impl Running {
         tasks.spawn(sweeping);
         let resources = Resources {
             keys,
-            prices,
+            prices: Arc::clone(&prices),
             mcp_servers,
             objects,
             policies: engine,
@@ -166,6 +166,7 @@ impl Running {
             database: database.clone(),
             mcp: config.mcp.clone(),
             clock: Arc::clone(&clock),
+            prices,
             tasks: tasks.clone(),
         };
         tasks.spawn(admin.serve(admin_listener, draining.clone()));

@@ -15,13 +15,15 @@ use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::error::{ApiError, Result};
+use crate::kept;
 use crate::listing::Filter;
 use crate::params::Queried;
 use crate::role::Act;
 use crate::server::Shared;
 use crate::transaction::Transaction;
 use group::Group;
-use source::{Source, Span, Width};
+use source::Span;
+pub(crate) use source::{Needs, Source, Width};
 
 const DEFAULT_LIMIT: u16 = 100;
 const MAX_LIMIT: u16 = 1_000;
@@ -37,7 +39,7 @@ pub(crate) struct Query {
     until: Option<DateTime<Utc>>,
     /// Some of `org_id`, `project_id`, `user_id`, `api_key_id`, `model`, `mcp_server`, with commas between.
     group_by: Option<String>,
-    /// `minute` (a day at once at most), `hour` (31 days) or `day` (366 days); if not given, all in one, in whole days.
+    /// `minute` (a day at once at most), `hour` (31 days), `day` (366 days) or `month` (10 years); if not given, all in one, in whole days.
     #[param(inline)]
     bucket: Option<Width>,
     org_id: Option<Uuid>,
@@ -125,7 +127,11 @@ pub(crate) async fn list(
     values.push(&begins_behind);
     let sql = cut.sql(&source.sql(width), &filter.sql(), values.len(), limit);
     let transaction = Transaction::begin_unguarded(&shared.pool, &caller).await?;
-    let rows = transaction.all(&sql, &values).await;
+    let read = async {
+        kept::check(&transaction, source, ("since", span.since), width).await?;
+        transaction.all(&sql, &values).await
+    };
+    let rows = read.await;
     let rows = transaction.end(rows).await?;
     let has_more = rows.len() > usize::from(limit);
     let taken = rows.iter().take(usize::from(limit)).map(Usage::read);
@@ -144,10 +150,15 @@ pub(crate) async fn list(
 impl Query {
     /// What is filtered by has to be there as well.
     fn source(&self, width: Width, groups: &[Group]) -> Result<Source> {
-        let mut needed = groups.to_vec();
-        needed.extend(self.user_id.map(|_| Group::UserId));
-        needed.extend(self.api_key_id.map(|_| Group::ApiKeyId));
-        let source = Source::of(width, &needed);
+        let is_of_key = |group: &Group| matches!(group, Group::UserId | Group::ApiKeyId);
+        let needs = Needs {
+            mcp: groups.contains(&Group::McpServer),
+            keys: groups.iter().any(is_of_key)
+                || self.user_id.is_some()
+                || self.api_key_id.is_some(),
+            requests: false,
+        };
+        let source = Source::of(width, needs);
         let of_rows = [
             ("api_key_id", self.api_key_id.is_some()),
             ("model", self.model.is_some()),

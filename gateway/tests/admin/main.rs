@@ -18,6 +18,7 @@ mod mcp;
 mod members;
 mod openapi;
 mod plans;
+mod reports;
 mod stage;
 mod usage;
 
