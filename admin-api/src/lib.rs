@@ -12,6 +12,7 @@ mod database;
 mod document;
 mod error;
 mod etag;
+mod export;
 mod idempotency;
 mod identify;
 mod kept;

@@ -17,6 +17,7 @@ mod users;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::export;
 use crate::server::Shared;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
@@ -64,6 +65,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
             mcp_tools::delete
         ))
         .routes(routes!(usage::list))
+        .routes(routes!(export::export))
         .routes(routes!(policies::list, policies::create))
         .routes(routes!(policies::validate))
         .routes(routes!(policies::show, policies::update, policies::delete))

@@ -48,6 +48,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("axum", &["admin-api"]),
     ("cel", &["policy-engine"]),
     ("clap", &["gateway", "load-tests"]),
+    ("csv", &["admin-api"]),
     ("globset", &["policy-engine"]),
     ("governor", &["policy-engine"]),
     ("hyper", &["load-tests", "proxy", "simulator", "testkit"]),

@@ -10,6 +10,7 @@
 
 mod callers;
 mod changes;
+mod export;
 mod faults;
 mod idempotency;
 mod life;
