@@ -47,7 +47,7 @@ pub(crate) struct Query {
     #[param(inline)]
     format: Option<Format>,
     since: DateTime<Utc>,
-    /// Exclusive; now, if not given.
+    /// Exclusive; now, if not given, and no later than that.
     until: Option<DateTime<Utc>>,
     org_id: Option<Uuid>,
     project_id: Option<Uuid>,
@@ -59,13 +59,14 @@ pub(crate) struct Query {
 impl Query {
     /// From when until when.
     fn span(&self) -> Result<(DateTime<Utc>, DateTime<Utc>)> {
-        let until = self.until.unwrap_or_else(Utc::now);
         check::moment("since", Some(self.since))?;
-        check::moment("until", Some(until))?;
-        if self.since >= until {
+        check::moment("until", self.until)?;
+        if self.until.is_some_and(|until| self.since >= until) {
             return Err(ApiError::invalid("until", "must be after since"));
         }
-        Ok((self.since, until))
+        // Of what is to come nothing can be read.
+        let now = Utc::now();
+        Ok((self.since, self.until.unwrap_or(now).min(now)))
     }
 }
 

@@ -3,6 +3,7 @@
 //! A workspace is a project, an account a user; ids are ours. What our ledger has no notion of is null. Buckets without usage
 //! are there, the oldest bucket comes first, and a page is so many buckets.
 
+mod amount;
 mod ask;
 mod cost;
 mod messages;

@@ -11,8 +11,9 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::amount;
 use super::ask::Ask;
-use super::split::{Books, Line, Of, day, read_amount};
+use super::split::{Books, Line, Of, day};
 use super::words::Words;
 use super::{Asked, Bracketed, Report};
 use crate::caller::Caller;
@@ -246,7 +247,7 @@ impl Cost {
             service_tier: line.service_tier,
             context_window: line.context_window.map(str::to_owned),
             inference_geo: line.inference_geo,
-            ..Self::of(read_amount::show(amount), line.workspace_id)
+            ..Self::of(amount::cents(amount), line.workspace_id)
         }
     }
 }

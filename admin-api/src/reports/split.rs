@@ -13,6 +13,7 @@ use domain::{PriceBook, Timestamp, TokenCounts};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::amount;
 use crate::error::{ApiError, Result};
 
 /// More are refused, see `cost.rs`.
@@ -153,7 +154,7 @@ impl Books {
             web_search_requests: count("web_searches")?,
             session_units: count("session_units")?,
         });
-        let total = read_amount::read(row.try_get("amount")?)?;
+        let total = amount::read(row.try_get("amount")?)?;
         let workspace_id = row.try_get("workspace_id")?;
         let whole = Line {
             workspace_id,
@@ -252,45 +253,5 @@ impl Line {
             None => "",
         };
         format!("{model} Usage{what}")
-    }
-}
-
-/// Amounts in picodollars, beyond what [`domain::Picodollars`] reaches to.
-pub(super) mod read_amount {
-    use crate::error::{ApiError, Result};
-
-    const CENT: u128 = 10_000_000_000;
-
-    pub(crate) fn read(text: &str) -> Result<u128> {
-        let amount = text.parse();
-        amount.map_err(|_| ApiError::broken("reading an amount"))
-    }
-
-    /// In cents.
-    pub(crate) fn show(amount: u128) -> String {
-        let (cents, part) = (amount / CENT, amount % CENT);
-        if part == 0 {
-            return cents.to_string();
-        }
-        let text = format!("{cents}.{part:010}");
-        text.trim_end_matches('0').to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_are_cents_with_the_digits_they_have() {
-        for (amount, cents) in [
-            ("0", "0"),
-            ("1", "0.0000000001"),
-            ("1237891200000", "123.78912"),
-            ("100000000000000000000000000", "10000000000000000"),
-        ] {
-            assert_eq!(read_amount::show(read_amount::read(amount).unwrap()), cents);
-        }
-        assert!(read_amount::read("-1").is_err());
     }
 }

@@ -8,6 +8,8 @@ use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use testkit::{Client, Scene, Tenant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::reports::rows;
@@ -20,10 +22,12 @@ async fn path(scene: &Scene, format: &str, more: &str) -> String {
     at(&format!("usage/export?since={since}&format={format}{more}"))
 }
 
+/// The whole body, however long it takes.
 async fn export(client: &Client, path: &str) -> String {
-    let answer = client.get(path).await;
-    assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
-    String::from_utf8(answer.body.to_vec()).unwrap()
+    let answer = client.begin(Method::GET, path, Bytes::new()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "{path}");
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
 }
 
 /// The lines of either format, as objects of texts.
@@ -108,11 +112,8 @@ async fn an_export_is_the_table_in_either_format() {
     let expected = expected(&stage.scene, own).await;
     assert!(expected.len() > 49_000);
     for format in ["csv", "jsonl"] {
-        let answer = admin.get(&path(&stage.scene, format, "").await).await;
-        assert!(answer.header("content-type").contains(format), "{answer:?}");
-        let file = answer.header("content-disposition");
-        assert!(file.starts_with("attachment; filename=\"usage-"), "{file}");
-        let body = String::from_utf8(answer.body.to_vec()).unwrap();
+        let path = path(&stage.scene, format, "").await;
+        let body = export(&admin, &path).await;
         let found: Vec<_> = parsed(format, &body).iter().map(fingerprint).collect();
         assert_eq!(found.len(), expected.len(), "{format}");
         assert!(found == expected, "{format}: rows differ");
@@ -135,8 +136,7 @@ async fn what_is_written_meanwhile_comes_in_its_place_or_not_at_all() {
     .await;
     let admin = stage.of_tenant("admin").await;
     let before = expected(&stage.scene, stage.scene.tenant.org_id).await;
-    let until = "&until=2100-01-01T00:00:00Z";
-    let path = path(&stage.scene, "csv", until).await;
+    let path = path(&stage.scene, "csv", "&until=2100-01-01T00:00:00Z").await;
     let done = AtomicBool::new(false);
     let writing = async {
         let mut batches = 0;
@@ -236,7 +236,17 @@ async fn memory_is_bounded_whatever_the_size_and_however_slow_the_reader() {
     let before = resident(pid);
     let answer = admin.begin(Method::GET, &path, Bytes::new()).await.unwrap();
     let mut body = answer.into_body();
-    let (mut bytes, mut most) = (0, before);
+    // As long as nobody reads, nothing is read ahead but what buffers take.
+    let begun = body.frame().await.unwrap().unwrap();
+    let waits = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query IN ('BEGIN', 'COMMIT')
+        AND state_change > clock_timestamp() - interval '2 seconds')";
+    testkit::eventually("the export waits for its reader", || async {
+        let row = stage.scene.sql.query_one(waits, &[]).await.unwrap();
+        row.get::<_, bool>(0).then_some(())
+    })
+    .await;
+    let mut bytes = begun.into_data().map_or(0, |data| data.len());
+    let mut most = resident(pid);
     while let Some(frame) = body.frame().await {
         bytes += frame.unwrap().into_data().map_or(0, |data| data.len());
         most = most.max(resident(pid));
@@ -278,6 +288,31 @@ async fn what_can_not_be_exported_is_said_before_anything_is() {
         let client = stage.of_tenant(role).await;
         assert_eq!(client.get(&path).await.status, status, "{role}");
     }
+    let answer = admin.get(&path).await;
+    assert_eq!(answer.header("content-type"), "text/csv; charset=utf-8");
+    let file = answer.header("content-disposition");
+    assert!(
+        file.starts_with("attachment; filename=\"usage-") && file.ends_with(".csv\""),
+        "{file}"
+    );
     let header = export(&admin, &path).await;
     assert!(header.starts_with("time,request_id,") && header.lines().count() == 1);
+}
+
+#[tokio::test]
+async fn who_can_not_tell_a_part_from_the_whole_gets_none() {
+    let stage = Stage::new().await;
+    let tenant = &stage.scene.tenant;
+    let key = admin_key(&stage.scene, Some(tenant.org_id), None, "admin").await;
+    let path = path(&stage.scene, "csv", "").await;
+    let address = stage.gateway.ready_text("admin_url").replace("http://", "");
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\nx-api-key: {key}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.contains(" 400 ") && answer.contains("HTTP/1.1"),
+        "{answer}"
+    );
 }
