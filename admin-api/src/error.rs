@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, SecondsFormat, Utc};
 use http::StatusCode;
 use policy_engine::Fault;
 use serde_json::{Map, Value, json};
@@ -73,6 +74,20 @@ impl ApiError {
                 "invalid",
                 message,
             )
+        }
+    }
+
+    /// Some of what is asked for was dropped already: what is left of it is no answer.
+    pub(crate) fn not_kept(path: &str, source: &str, kept_since: DateTime<Utc>) -> Self {
+        let kept_since = kept_since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let message =
+            format!("this is read from {source}, which has everything since {kept_since} only");
+        let details = [("source", json!(source)), ("kept_since", json!(kept_since))];
+        let details = details.map(|(name, value)| (name.to_owned(), value));
+        Self {
+            code: "not_kept",
+            details: Some(Box::new(details.into_iter().collect())),
+            ..Self::invalid(path, message)
         }
     }
 

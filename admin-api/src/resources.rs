@@ -12,12 +12,13 @@ mod organizations;
 mod policies;
 mod projects;
 mod subscriptions;
-mod usage;
+pub(crate) mod usage;
 mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::export;
 use crate::server::Shared;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
@@ -67,6 +68,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(usage::list))
         .routes(routes!(budgets::list))
+        .routes(routes!(export::export))
         .routes(routes!(policies::list, policies::create))
         .routes(routes!(policies::validate))
         .routes(routes!(policies::dry_run::run))

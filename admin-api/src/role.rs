@@ -42,6 +42,8 @@ pub(crate) enum Act {
     ReadAuditLogs,
     ReadUsers,
     ReadUsage,
+    /// Request by request, and with it who did what when.
+    ExportUsage,
     /// They may be members of other organizations too.
     ChangeUsers,
     ReadMembers,
@@ -83,7 +85,8 @@ impl Act {
             | Self::ChangeMembers
             | Self::ChangeMcp
             | Self::ReadAdminKeys
-            | Self::ReadAuditLogs => Some(Role::Admin),
+            | Self::ReadAuditLogs
+            | Self::ExportUsage => Some(Role::Admin),
             Self::ChangeAdminKeys => Some(Role::Owner),
             Self::MakeOrganizations | Self::ChangeUsers | Self::ChangeSubscriptions => None,
         }

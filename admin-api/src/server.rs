@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, Router, middleware};
-use domain::Clock;
+use domain::{Clock, Prices};
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -19,7 +19,7 @@ use crate::identify::identify;
 use crate::listener::{Bounded, Peer};
 use crate::login::{Passwords, Throttles, Vault};
 use crate::mcp::{McpOptions, Places};
-use crate::{document, login, reference, resources, whoami};
+use crate::{document, login, reference, reports, resources, whoami};
 
 /// What every request needs.
 #[derive(Debug, Clone)]
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) throttles: Arc<Throttles>,
     /// For the secrets of second factors.
     pub(crate) vault: Vault,
+    /// The prices in force.
+    pub(crate) prices: Arc<Prices>,
 }
 
 /// The control plane.
@@ -70,6 +72,7 @@ impl AdminApi {
                 trusted_proxies: Arc::default(),
                 passwords: Passwords::default(),
                 vault: Vault::default(),
+                prices: Arc::default(),
             },
             tls: None,
         }
@@ -119,6 +122,13 @@ impl AdminApi {
         self
     }
 
+    /// The prices by which reports take a cost apart; without them, only those of the build.
+    #[must_use]
+    pub fn with_prices(mut self, prices: Arc<Prices>) -> Self {
+        self.shared.prices = prices;
+        self
+    }
+
     /// Serves until `stop`; requests that run then may end.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let (routes, document) = routes().split_for_parts();
@@ -151,7 +161,9 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(whoami::whoami))
         .merge(login::routes())
         .merge(resources::routes());
-    OpenApiRouter::with_openapi(document::begin()).nest("/admin/v1", resources)
+    OpenApiRouter::with_openapi(document::begin())
+        .nest("/admin/v1", resources)
+        .nest("/v1/organizations", reports::routes())
 }
 
 /// The `OpenAPI` document.

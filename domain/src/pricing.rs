@@ -7,6 +7,7 @@ mod book;
 mod decimal;
 mod file;
 mod leg;
+mod parts;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use book::{Model, PriceBook, Rates};
 pub use file::PriceBookError;
 pub use leg::{Leg, LegKind};
+pub use parts::{Many, split};
 
 use crate::{Picodollars, Timestamp, Usage};
 
@@ -178,7 +180,7 @@ pub struct Row<'a> {
 }
 
 /// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
     /// Uncached input tokens.
     Input,

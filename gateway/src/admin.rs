@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use admin_api::{AdminApi, Connect, ConnectError, InForce, McpOptions};
-use domain::Clock;
+use domain::{Clock, Prices};
 use ingest::Database;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
@@ -45,6 +45,7 @@ pub(crate) struct Admin {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) mfa_key: Option<Secret>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) prices: Arc<Prices>,
     pub(crate) tasks: TaskTracker,
     pub(crate) in_force: InForce,
 }
@@ -64,6 +65,7 @@ impl Admin {
         let api = AdminApi::new(connect(self.database), self.clock)
             .with_replica(self.replica.map(connect))
             .with_mcp(mcp)
+            .with_prices(self.prices)
             .with_tls(self.tls)
             .with_data_plane(self.in_force)
             .behind(self.trusted_proxies);

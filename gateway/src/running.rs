@@ -150,7 +150,7 @@ impl Running {
         let in_force = judge.in_force(Arc::clone(&engine));
         let resources = Resources {
             keys,
-            prices,
+            prices: Arc::clone(&prices),
             mcp_servers,
             objects,
             policies: engine,
@@ -184,6 +184,7 @@ impl Running {
             trusted_proxies: config.proxy.trusted_proxies.clone(),
             mfa_key: config.mfa_key.clone(),
             clock: Arc::clone(&clock),
+            prices,
             tasks: tasks.clone(),
             in_force,
         };

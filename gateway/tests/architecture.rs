@@ -49,6 +49,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("axum", &["admin-api"]),
     ("cel", &["policy-engine"]),
     ("clap", &["gateway", "load-tests"]),
+    ("csv", &["admin-api"]),
     ("data-encoding", &["admin-api"]),
     ("globset", &["policy-engine"]),
     ("governor", &["policy-engine"]),

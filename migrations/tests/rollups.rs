@@ -272,9 +272,15 @@ async fn retention_is_set_by_one_call_and_refuses_what_would_lose_history() {
     ] {
         assert!(client.batch_execute(sql).await.is_err(), "{sql}");
     }
-    if engine(&client).await != "timescaledb" {
-        let sql = "SELECT keep = '60 days' FROM time_series WHERE relation = 'usage_events'";
-        assert!(query::<bool>(&client, sql).await);
+    for (relation, keep) in [
+        ("usage_events", "now() - interval '60 days'"),
+        ("mcp_usage", "now() - interval '30 days'"),
+        ("usage_minute", "now() - interval '7 days'"),
+        ("usage_hourly", "NULL"),
+        ("usage_daily", "NULL"),
+    ] {
+        let sql = format!("SELECT kept_since('{relation}') IS NOT DISTINCT FROM {keep}");
+        assert!(query::<bool>(&client, &sql).await, "{relation}");
     }
 }
 

@@ -15,13 +15,15 @@ use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::error::{ApiError, Result};
+use crate::kept;
 use crate::listing::Filter;
 use crate::params::Queried;
 use crate::role::Act;
 use crate::server::Shared;
 use crate::transaction::Transaction;
 use group::Group;
-use source::{Source, Span, Width};
+use source::Span;
+pub(crate) use source::{Needs, Source, Width};
 
 const DEFAULT_LIMIT: u16 = 100;
 const MAX_LIMIT: u16 = 1_000;
@@ -37,7 +39,7 @@ pub(crate) struct Query {
     until: Option<DateTime<Utc>>,
     /// Some of `org_id`, `project_id`, `user_id`, `api_key_id`, `model`, `mcp_server`, with commas between.
     group_by: Option<String>,
-    /// `minute` (a day at once at most), `hour` (31 days) or `day` (366 days); if not given, all in one, in whole days.
+    /// `minute` (a day at once at most), `hour` (31 days), `day` (366 days) or `month` (10 years); if not given, all in one, in whole days.
     #[param(inline)]
     bucket: Option<Width>,
     org_id: Option<Uuid>,
@@ -45,6 +47,9 @@ pub(crate) struct Query {
     user_id: Option<Uuid>,
     api_key_id: Option<Uuid>,
     model: Option<String>,
+    /// Whether to tell percentiles of the latency: by hour, project and model the rollup has them, else requests are read, which are
+    /// kept for 30 days.
+    latency: Option<bool>,
     /// 1 to 1,000; 100 if not given.
     limit: Option<u16>,
     /// The `next_page` of the page before.
@@ -79,6 +84,10 @@ pub(crate) struct Usage {
     web_search_requests: Option<i64>,
     /// Dollars, exact.
     cost_usd: Option<String>,
+    /// Percentiles of the time from the head of a request to the end of its answer; null unless `latency` asks for them.
+    p50_latency_ms: Option<f64>,
+    p95_latency_ms: Option<f64>,
+    p99_latency_ms: Option<f64>,
     #[serde(skip)]
     place: String,
 }
@@ -119,12 +128,14 @@ pub(crate) async fn list(
     let cut = Cut {
         groups: &groups,
         bucket: query.bucket,
+        latency: query.latency.unwrap_or(false).then_some(source),
     };
     let filter = query.filter(&caller, span);
     let mut values = filter.values();
     values.push(&begins_behind);
     let sql = cut.sql(&source.sql(width), &filter.sql(), values.len(), limit);
     let rows = Transaction::read_unguarded(&shared.pool, &caller, async |transaction| {
+        kept::check(transaction, source, ("since", span.since), width).await?;
         transaction.all(&sql, &values).await
     });
     let rows = rows.await?;
@@ -145,11 +156,30 @@ pub(crate) async fn list(
 impl Query {
     /// What is filtered by has to be there as well.
     fn source(&self, width: Width, groups: &[Group]) -> Result<Source> {
-        let mut needed = groups.to_vec();
-        needed.extend(self.user_id.map(|_| Group::UserId));
-        needed.extend(self.api_key_id.map(|_| Group::ApiKeyId));
-        let source = Source::of(width, &needed);
+        let is_of_key = |group: &Group| matches!(group, Group::UserId | Group::ApiKeyId);
+        let needs = Needs {
+            mcp: groups.contains(&Group::McpServer),
+            keys: groups.iter().any(is_of_key)
+                || self.user_id.is_some()
+                || self.api_key_id.is_some(),
+            requests: false,
+        };
+        let latency = self.latency.unwrap_or(false);
+        // Percentiles can't be added up: one line of the rollup has to be one of the answer.
+        let is_line = !needs.keys
+            && self.bucket == Some(Width::Hour)
+            && [Group::ProjectId, Group::Model]
+                .iter()
+                .all(|group| groups.contains(group));
+        let source = Source::of(
+            width,
+            Needs {
+                requests: latency && !is_line,
+                ..needs
+            },
+        );
         let of_rows = [
+            ("latency", latency),
             ("api_key_id", self.api_key_id.is_some()),
             ("model", self.model.is_some()),
         ];
@@ -180,9 +210,25 @@ impl Query {
 struct Cut<'a> {
     groups: &'a [Group],
     bucket: Option<Width>,
+    /// Where percentiles of the latency are from, if they are asked for.
+    latency: Option<Source>,
 }
 
 impl Cut<'_> {
+    fn percentiles(&self) -> String {
+        let columns = [(50, "0.5"), (95, "0.95"), (99, "0.99")].map(|(percent, fraction)| {
+            let value = match self.latency {
+                None => "NULL::double precision".to_owned(),
+                Some(Source::UsageHourly) => format!("max(p{percent}_latency_ms)"),
+                Some(_) => {
+                    format!("percentile_cont({fraction}) WITHIN GROUP (ORDER BY latency_ms)")
+                }
+            };
+            format!("{value} AS p{percent}_latency_ms")
+        });
+        columns.join(", ")
+    }
+
     /// A place in the list is a text made of the bucket and the groups: of these only the last may be of any length, so no two are
     /// alike.
     fn sql(&self, from: &str, condition: &str, begins_behind: usize, limit: u16) -> String {
@@ -228,7 +274,7 @@ impl Cut<'_> {
                         sum(total_cache_write_tokens)::bigint AS cache_write_tokens,
                         sum(total_cache_write_1h_tokens)::bigint AS cache_write_1h_tokens,
                         sum(total_web_search_requests)::bigint AS web_search_requests,
-                        trim_scale(sum(total_cost_cents) * 0.01)::text AS cost_usd
+                        trim_scale(sum(total_cost_cents) * 0.01)::text AS cost_usd, {percentiles}
                     FROM {from} WHERE {condition} {by}
                 ) AS sums
             ) AS placed
@@ -236,7 +282,8 @@ impl Cut<'_> {
             ORDER BY place LIMIT {}",
             place.join(" || '|' || "),
             columns.join(", "),
-            u32::from(limit) + 1
+            u32::from(limit) + 1,
+            percentiles = self.percentiles(),
         )
     }
 }
@@ -261,6 +308,9 @@ impl Usage {
             cache_write_1h_tokens: row.try_get("cache_write_1h_tokens")?,
             web_search_requests: row.try_get("web_search_requests")?,
             cost_usd: row.try_get("cost_usd")?,
+            p50_latency_ms: row.try_get("p50_latency_ms")?,
+            p95_latency_ms: row.try_get("p95_latency_ms")?,
+            p99_latency_ms: row.try_get("p99_latency_ms")?,
             place: row.try_get("place")?,
         })
     }

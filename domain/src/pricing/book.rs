@@ -143,6 +143,27 @@ impl PriceBook {
         sum.cost(charge.free, &self.version)
     }
 
+    /// Above how long prompts some model has other prices, in tokens.
+    pub fn prompt_bounds(&self) -> impl Iterator<Item = u64> {
+        let prices = self.models.iter().flat_map(|model| &model.prices);
+        prices.filter_map(|prices| Some(prices.long_prompt.as_ref()?.0))
+    }
+
+    /// The items of a leg, and what one of each costs if its prompt has so many tokens; none where the model has no price.
+    pub(super) fn unit_prices(
+        &self,
+        leg: &Leg<'_>,
+        time: Timestamp,
+        prompt: u64,
+    ) -> Option<[(Item, u64, u128); 5]> {
+        let model = self.model(leg.model)?;
+        let (rates, _) = model.at(time)?.rates(prompt);
+        let multipliers = model.multipliers.of(leg);
+        let multipliers = multipliers.map(|multiplier| multiplier.unwrap_or(ONE));
+        let items = rates.items(&leg.tokens);
+        Some(items.map(|(item, count, price)| (item, count, multiplied(price, multipliers))))
+    }
+
     fn price_leg<'a>(
         &'a self,
         (number, leg): (usize, Leg<'a>),

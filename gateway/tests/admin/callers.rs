@@ -320,6 +320,10 @@ async fn every_role_reads_the_usage_of_its_organization() {
             "usage?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z",
         )
         .await;
+        for report in ["usage_report/messages", "cost_report"] {
+            let path = format!("/v1/organizations/{report}?starting_at=2020-01-01T00:00:00Z");
+            assert_eq!(client.get(&path).await.status, StatusCode::OK, "{path}");
+        }
     }
     let nobody = stage.client("");
     let answer = nobody.get(&at("usage?since=2020-01-01T00:00:00Z")).await;

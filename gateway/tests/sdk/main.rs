@@ -12,36 +12,42 @@
 
 use std::path::Path;
 
-use testkit::{Scene, Upstream};
+use domain::KeyHash;
+use testkit::{Gateway, Scene, Upstream};
 use tokio::process::Command;
 
 /// The binary under test.
 const MINDWEAVE: &str = env!("CARGO_BIN_EXE_mindweave");
+
+/// What runs the cases of a language against a gateway.
+fn cases(language: &str, version: &str, gateway: &Gateway) -> Command {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/sdk")
+        .join(language);
+    let mut cases = Command::new(folder.join("run.sh"));
+    cases
+        .arg(version)
+        .env("GATEWAY_URL", gateway.ready_text("proxy_url"));
+    cases
+}
+
+async fn run(cases: &mut Command) {
+    let output = cases.output().await.unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{cases:?}:\n{out}\n{err}");
+    println!("{out}\n{err}");
+}
 
 async fn check(language: &str, version: &str) {
     let scene = Scene::new().await;
     let upstream = Upstream::simulator().await;
     let gateway = scene.serve(MINDWEAVE, &upstream).start().await;
 
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/sdk")
-        .join(language);
-    let output = Command::new(cases.join("run.sh"))
-        .arg(version)
-        .env("GATEWAY_URL", gateway.ready_text("proxy_url"))
-        .env("GATEWAY_KEY", &scene.key)
-        .output()
-        .await
-        .unwrap();
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(
-        output.status.success(),
-        "{language} {version}:\n{out}\n{err}"
-    );
-    println!("{out}\n{err}");
+    let mut cases = cases(language, version, &gateway);
+    run(cases.env("GATEWAY_KEY", &scene.key)).await;
 
     // Whatever a client did, the books balance.
     let (admitted, closed) = (
@@ -73,4 +79,29 @@ async fn typescript_newest() {
 #[tokio::test]
 async fn typescript_newest_of_0x() {
     check("typescript", "0x").await;
+}
+
+/// The reports of the admin listener, of what one request has used.
+#[tokio::test]
+async fn python_newest_reads_the_reports() {
+    let scene = Scene::new().await;
+    let (gateway, client) = scene.simulated(MINDWEAVE).await;
+    assert!(client.ask().await.status.is_success());
+    scene.events(1).await;
+    let key = "mw_ak_reports";
+    let sql =
+        "INSERT INTO admin_keys (org_id, role, name, key_hash) VALUES ($1, 'viewer', 'sdk', $2)";
+    let hash = KeyHash::of(key.as_bytes()).to_hex();
+    scene
+        .sql
+        .execute(sql, &[&scene.tenant.org_id, &hash])
+        .await
+        .unwrap();
+    let mut cases = cases("python", "newest", &gateway);
+    cases
+        .arg("admin_reports")
+        .env("GATEWAY_KEY", &scene.key)
+        .env("ADMIN_URL", gateway.ready_text("admin_url"))
+        .env("ADMIN_KEY", key);
+    run(&mut cases).await;
 }

@@ -64,6 +64,7 @@ async fn query(
     by: UsageBy,
     since_micros: i64,
 ) -> Result<Vec<Line>, tokio_postgres::Error> {
+    // As the admin API counts: without what a rule refused. A division would lose digits of large sums.
     // What is grouped by is never a name: two projects may share one.
     let (key, name) = match by {
         UsageBy::Model => ("e.model", "e.model"),
@@ -89,8 +90,9 @@ async fn query(
                 count(*) FILTER (WHERE e.status <> 'success'), \
                 coalesce(sum(e.input_tokens), 0)::bigint, coalesce(sum(e.output_tokens), 0)::bigint, \
                 coalesce(sum(e.cache_read_tokens), 0)::bigint, coalesce(sum(e.cache_write_tokens), 0)::bigint, \
-                trim_scale(coalesce(sum(e.cost_cents), 0) / 100)::text \
-         FROM usage_events e WHERE e.time >= to_timestamp($1::bigint / 1000000.0) \
+                trim_scale(coalesce(sum(e.cost_cents), 0) * 0.01)::text \
+         FROM usage_events e \
+         WHERE e.time >= to_timestamp($1::bigint / 1000000.0) AND NOT e.metadata ? 'refusals' \
          GROUP BY {key}, test ORDER BY test, 1"
     );
     let rows = client.query(&text, &[&since_micros]).await?;

@@ -143,3 +143,20 @@ async fn what_only_shares_a_name_is_told_apart() {
         assert_eq!(requests, [1, 2], "by {by}");
     }
 }
+
+#[tokio::test]
+async fn it_counts_as_the_admin_api_does() {
+    let scene = Scene::new().await;
+    let rows = "INSERT INTO usage_events (time, org_id, project_id, request_id, event_type, model, cost_cents, metadata)
+        SELECT now(), $1, $2, gen_random_uuid(), 'api_call', 'm', cents, metadata
+        FROM (VALUES (9876543210, '{}'::jsonb), (0.0000000001, '{}'), (0, '{\"refusals\": 3}')) AS rows (cents, metadata)";
+    let of = &scene.tenant;
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&of.org_id, &of.project_id];
+    scene.sql.execute(rows, &values).await.unwrap();
+    let lines = lines(&scene, &["--by", "model"]).await;
+    assert_eq!(sum(&lines, "requests"), 2, "without what a rule refused");
+    assert_eq!(
+        lines[0]["cost_usd"], "98765432.100000000001",
+        "exact, however much"
+    );
+}

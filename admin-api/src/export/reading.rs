@@ -1,0 +1,122 @@
+//! Events in the order of time, page by page.
+//!
+//! A page begins behind a row: their times and ids are unique together. It is looked for in a window of time that is made to hold
+//! some pages: so a page costs what is in the window, with or without an index that fits, and not what is in all of the span.
+
+use chrono::{DateTime, Duration, Utc};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::Query;
+use super::columns;
+use crate::caller::Caller;
+use crate::database::Pool;
+use crate::error::Result;
+use crate::kept;
+use crate::listing::Filter;
+use crate::resources::usage::{Source, Width};
+use crate::role::Act;
+use crate::transaction::Transaction;
+
+/// Rows of a page; of some 500 bytes each.
+const PAGE: usize = 1_000;
+/// Windows begin so wide, and never get wider than a day.
+const WINDOW: Duration = Duration::minutes(1);
+const WIDEST: Duration = Duration::days(1);
+const NARROWEST: Duration = Duration::milliseconds(1);
+/// A page that takes less than this part of its window shows that the window holds too many.
+const PART: i32 = 8;
+
+/// How far it has come.
+pub(super) struct Reading {
+    pool: Pool,
+    caller: Caller,
+    query: Query,
+    /// All before it was read.
+    from: DateTime<Utc>,
+    /// Of those of that very moment, all up to it.
+    behind: Option<Uuid>,
+    until: DateTime<Utc>,
+    window: Duration,
+}
+
+impl Reading {
+    /// Refuses what was dropped in part.
+    pub(super) async fn begin(
+        pool: &Pool,
+        caller: Caller,
+        query: Query,
+        (from, until): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Result<Self> {
+        Transaction::read_unguarded(pool, &caller, async |transaction| {
+            let source = Source::UsageEvents;
+            kept::check(transaction, source, ("since", from), Width::Minute).await
+        })
+        .await?;
+        Ok(Self {
+            pool: pool.clone(),
+            caller,
+            query,
+            from,
+            behind: None,
+            until,
+            window: WINDOW,
+        })
+    }
+
+    /// The next rows; none, when it has come to the end.
+    pub(super) async fn page(&mut self) -> Result<Vec<Row>> {
+        while self.from < self.until {
+            let end = (self.from + self.window).min(self.until);
+            let rows = self.rows(end).await?;
+            match rows.last() {
+                Some(last) if rows.len() == PAGE => {
+                    let time: DateTime<Utc> = last.try_get("moment")?;
+                    if time - self.from < self.window / PART {
+                        self.window = (self.window / 2).max(NARROWEST);
+                    }
+                    self.from = time;
+                    self.behind = Some(last.try_get("id")?);
+                }
+                _ => {
+                    self.from = end;
+                    self.behind = None;
+                    self.window = (self.window * 2).min(WIDEST);
+                }
+            }
+            if !rows.is_empty() {
+                return Ok(rows);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn rows(&self, end: DateTime<Utc>) -> Result<Vec<Row>> {
+        let mut filter = Filter::default();
+        filter.and("t.time >= ?", self.from);
+        filter.and("t.time < ?", end);
+        filter.and_if("(t.time, t.request_id) > ($1, ?)", self.behind);
+        filter.and_if("t.org_id = ?", self.caller.org_id);
+        filter.and_if("t.org_id = ?", self.query.org_id);
+        filter.and_if("t.project_id = ?", self.query.project_id);
+        filter.and_if("t.user_id = ?", self.query.user_id);
+        filter.and_if("t.api_key_id = ?", self.query.api_key_id);
+        filter.and_if("t.model = ?", self.query.model.clone());
+        let sql = format!(
+            "SELECT t.time AS moment, t.request_id AS id, {} FROM usage_events t WHERE {}
+            ORDER BY t.time, t.request_id LIMIT {PAGE}",
+            columns::select(),
+            filter.sql()
+        );
+        // The last page was some time ago.
+        Transaction::without_key(&self.pool, async |transaction| {
+            self.caller.check_again(transaction).await
+        })
+        .await?;
+        self.caller.may(Act::ExportUsage)?;
+        Transaction::read_unguarded(&self.pool, &self.caller, async |transaction| {
+            transaction.all(&sql, &filter.values()).await
+        })
+        .await
+    }
+}

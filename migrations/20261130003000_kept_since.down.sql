@@ -1,0 +1,1 @@
+DROP FUNCTION kept_since (NAME, TIMESTAMPTZ);
