@@ -126,7 +126,7 @@ impl Book {
     pub(crate) fn try_out<'a>(
         &self,
         ask: &Ask<'_>,
-        budgets: impl Iterator<Item = &'a Budget>,
+        budgets: impl Iterator<Item = &'a Budget> + Clone,
         people: &People,
         price: impl FnOnce(u64, u64) -> Option<Picodollars>,
         watch: &mut impl Watch,

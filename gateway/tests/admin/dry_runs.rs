@@ -332,11 +332,37 @@ async fn a_draft_is_tried_as_if_it_were_active_and_a_changed_one_in_its_own_plac
     let decision = &done["with_policy"];
     assert_eq!(decision["allowed"], true);
     assert_eq!(decision["warnings"][0]["policy"], "milder");
+    assert_eq!(decision["warnings"][0]["policy_id"], made["id"]);
     let trace = decision["trace"].as_array().unwrap();
     assert!(
         trace.iter().any(|step| step["rule"] == "policy \"milder\""),
         "{decision}"
     );
+}
+
+#[tokio::test]
+async fn a_changed_policy_stays_whose_it_is_unless_it_is_said() {
+    let (stage, key) = stage().await;
+    let api = &stage.installation;
+    let tenant = &stage.scene.tenant;
+    let other = tenant.with_another_project(&stage.scene.sql).await;
+    let rules = json!({"denied_models": ["opus"]});
+    let made = json!({"name": "theirs", "policy_type": "access", "project_id": other.project_id, "rules": rules,
+        "created_by": tenant.user_id});
+    let made = post(api, "policies", made).await;
+    let request = Asked::message(&json!({})).shown(key);
+    let mut policy =
+        json!({"name": "theirs", "policy_type": "access", "rules": {"denied_models": ["sonnet"]}});
+    let try_it = async |policy: &Value| {
+        let body = json!({"policy_id": made["id"], "policy": policy, "request": request});
+        dry_run(api, &body).await["with_policy"]["allowed"].clone()
+    };
+    assert_eq!(try_it(&policy).await, true, "the other project's still");
+    policy["project_id"] = json!(tenant.project_id);
+    assert_eq!(try_it(&policy).await, false);
+    policy["project_id"] = json!(null);
+    policy["org_id"] = json!(tenant.org_id);
+    assert_eq!(try_it(&policy).await, false);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::counter::Counter;
 use super::expected::Expected;
-use super::ledger::Of;
+use super::ledger::{Account as Entry, Of};
 use super::state::State;
 use super::{Ask, Held, Standing, Unheld, Watch};
 use crate::budget::{Account, Budget, Holder, People};
@@ -67,29 +67,27 @@ pub(super) fn ask_each<'a, P: FnOnce(u64, u64) -> Option<Picodollars>>(
 }
 
 /// Changes nothing. No two budgets of one request have a counter in common, so nothing has to be held to know what comes next.
-struct Looking<'s>(&'s State);
+struct Looking<'s> {
+    state: &'s State,
+    /// What counters would begin with that aren't there, or are out of date.
+    sums: FxHashMap<Account, u64>,
+}
 
 impl Desk for Looking<'_> {
     fn look(
         &mut self,
         ask: &Ask<'_>,
         budget: &Budget,
-        people: &People,
+        _: &People,
         estimate: u64,
     ) -> (Account, i32, Standing) {
         let account = budget.account(&ask.holder, ask.model);
         let window = budget.limit.window;
-        let counter = self.0.counters.get(&account);
-        let asked = window.index(ask.at);
-        let index = counter.map_or(asked, |counter| counter.index().max(asked));
+        let counter = self.state.counters.get(&account);
+        let index = in_window(counter, window, ask.at);
         let (spent, held) = counter.map_or((0, 0), |counter| counter.in_window(index));
-        let spent = if counter.is_none_or(Counter::is_stale) {
-            self.0.spent(budget, &account, ask, people, index)
-        } else {
-            spent
-        };
         let standing = Standing {
-            spent,
+            spent: self.sums.get(&account).copied().unwrap_or(spent),
             held,
             estimate,
             resets_at: window.start(index.saturating_add(1)),
@@ -98,6 +96,12 @@ impl Desk for Looking<'_> {
     }
 
     fn hold(&mut self, _: Held) {}
+}
+
+/// The window that a counter is in at a moment: it never goes back.
+fn in_window(counter: Option<&Counter>, window: Window, at: Timestamp) -> i32 {
+    let asked = window.index(at);
+    counter.map_or(asked, |counter| counter.index().max(asked))
 }
 
 /// A counter that somebody wants to read.
@@ -123,15 +127,33 @@ impl State {
     pub(super) fn try_out<'a>(
         &self,
         ask: &Ask<'_>,
-        budgets: impl Iterator<Item = &'a Budget>,
+        budgets: impl Iterator<Item = &'a Budget> + Clone,
         people: &People,
         price: impl FnOnce(u64, u64) -> Option<Picodollars>,
         watch: &mut impl Watch,
     ) -> Result<(), Unheld<'a>> {
         let at = self.latest.map_or(ask.at, |latest| latest.max(ask.at));
         let ask = Ask { at, ..*ask };
+        let counting = budgets
+            .clone()
+            .filter(|budget| budget.whose.counts(&ask.holder, people, ask.model));
+        let wanted: Vec<_> = counting
+            .map(|budget| Wanted {
+                budget,
+                account: budget.account(&ask.holder, ask.model),
+                holder: ask.holder,
+                model: ask.model,
+            })
+            .collect();
+        let sums = self.missing(&wanted, people, at).into_iter();
+        let mut looking = Looking {
+            state: self,
+            sums: sums
+                .map(|(wanted, _, spent)| (wanted.account, spent))
+                .collect(),
+        };
         let expected = Expected::new(&ask, &self.estimates, price);
-        ask_each(&mut Looking(self), expected, &ask, budgets, people, watch)
+        ask_each(&mut looking, expected, &ask, budgets, people, watch)
     }
 
     /// What counters say. Those that can be known are made first where they aren't there.
@@ -142,12 +164,13 @@ impl State {
         at: Timestamp,
     ) -> Vec<Looked> {
         let at = self.latest.map_or(at, |latest| latest.max(at));
-        self.make_all(wanted, people, at);
+        for (wanted, index, spent) in self.missing(wanted, people, at) {
+            self.put(wanted, index, spent);
+        }
         let looked = wanted.iter().map(|wanted| {
             let window = wanted.budget.limit.window;
             let counter = self.counters.get(&wanted.account);
-            let asked = window.index(at);
-            let index = counter.map_or(asked, |counter| counter.index().max(asked));
+            let index = in_window(counter, window, at);
             let (spent, held) = counter.map_or((0, 0), |counter| counter.in_window(index));
             Looked {
                 spent,
@@ -158,69 +181,41 @@ impl State {
         looked.collect()
     }
 
-    /// Makes those that are missing or out of date, in one go through the ledger, whatever their number.
-    fn make_all(&mut self, wanted: &[Wanted<'_>], people: &People, at: Timestamp) {
-        let is_missing = |wanted: &&Wanted<'_>| {
+    /// Those that are missing or out of date, with their windows and what they have to begin with: in one go through the ledger,
+    /// whatever their number.
+    fn missing<'w, 'a>(
+        &self,
+        wanted: &'w [Wanted<'a>],
+        people: &People,
+        at: Timestamp,
+    ) -> Vec<(&'w Wanted<'a>, i32, u64)> {
+        let missing = wanted.iter().filter_map(|wanted| {
             let counter = self.counters.get(&wanted.account);
-            counter.is_none_or(Counter::is_stale)
+            let index = in_window(counter, wanted.budget.limit.window, at);
+            let is_missing = counter.is_none_or(Counter::is_stale);
+            is_missing.then_some((wanted, index, 0))
+        });
+        let mut missing: Vec<_> = missing.collect();
+        let Some((first, ..)) = missing.first() else {
+            return missing;
         };
-        let missing = wanted.iter().filter(is_missing);
-        let mut missing: Vec<_> = missing
-            .map(|wanted| {
-                let known = self.counters.get(&wanted.account).map(Counter::index);
-                let asked = wanted.budget.limit.window.index(at);
-                (wanted, known.map_or(asked, |known| known.max(asked)), 0_u64)
-            })
-            .collect();
-        if missing.is_empty() {
-            return;
-        }
+        let (org_id, of) = (first.holder.org_id, what_to_walk(&missing));
         let mut places: FxHashMap<Uuid, Vec<usize>> = FxHashMap::default();
         for (place, (wanted, ..)) in missing.iter().enumerate() {
             let of = places.entry(wanted.account.holder).or_default();
             of.push(place);
         }
-        let of = self.what_to_walk(missing.iter().map(|(wanted, ..)| *wanted));
-        let org_id = missing.first().map(|(wanted, ..)| wanted.holder.org_id);
-        for (holder, entry) in org_id
-            .into_iter()
-            .flat_map(|org| self.ledger.accounts(org, of))
-        {
+        for (holder, entry) in self.ledger.accounts(org_id, of) {
             let user = holder.user_id.map_or(Uuid::nil(), |user| user.0);
             let of = [holder.org_id.0, holder.project_id.0, user, holder.key_id.0];
             for place in of.iter().filter_map(|id| places.get(id)).flatten() {
-                let Some((wanted, index, spent)) = missing.get_mut(*place) else {
-                    continue;
-                };
-                let Wanted { budget, model, .. } = **wanted;
-                let Limit { metric, window, .. } = budget.limit;
-                let rest = entry.used_of_rest(window, *index).map(|rest| (model, rest));
-                for (model, amounts) in entry.used(window, *index).chain(rest) {
-                    if budget.account(&holder, model) == wanted.account
-                        && budget.whose.counts(&holder, people, model)
-                    {
-                        *spent = spent.saturating_add(amounts.of(metric));
-                    }
+                if let Some((wanted, index, spent)) = missing.get_mut(*place) {
+                    let more = wanted.used(&holder, entry, people, *index);
+                    *spent = spent.saturating_add(more);
                 }
             }
         }
-        for (wanted, index, spent) in missing {
-            self.put(wanted, index, spent);
-        }
-    }
-
-    /// One key's accounts, if nothing else is asked for.
-    fn what_to_walk<'a>(&self, mut missing: impl Iterator<Item = &'a Wanted<'a>>) -> Of<'a> {
-        let Some(first) = missing.next() else {
-            return Of::All;
-        };
-        let key_id = first.holder.key_id;
-        let is_of_key = |wanted: &Wanted<'_>| wanted.account.holder == key_id.0;
-        if is_of_key(first) && missing.all(is_of_key) {
-            Of::Key(key_id)
-        } else {
-            Of::All
-        }
+        missing
     }
 
     fn put(&mut self, wanted: &Wanted<'_>, index: i32, spent: u64) {
@@ -237,5 +232,35 @@ impl State {
             let counter = Counter::new(window, index, spent);
             self.counters.insert(wanted.account, counter);
         }
+    }
+}
+
+impl Wanted<'_> {
+    /// What an account of the ledger adds to it in a window. What a key used of models without a place of their own may have been
+    /// the one that is asked for.
+    fn used(&self, holder: &Holder, entry: &Entry, people: &People, index: i32) -> u64 {
+        let Limit { metric, window, .. } = self.budget.limit;
+        let rest = entry
+            .used_of_rest(window, index)
+            .map(|rest| (self.model, rest));
+        let mut spent = 0_u64;
+        for (model, amounts) in entry.used(window, index).chain(rest) {
+            if self.budget.account(holder, model) == self.account
+                && self.budget.whose.counts(holder, people, model)
+            {
+                spent = spent.saturating_add(amounts.of(metric));
+            }
+        }
+        spent
+    }
+}
+
+/// One key's accounts, if nothing else is asked for.
+fn what_to_walk<'a>(missing: &[(&Wanted<'_>, i32, u64)]) -> Of<'a> {
+    let mut keys = missing.iter().map(|(wanted, ..)| wanted);
+    let key_id = keys.clone().next().map(|first| first.holder.key_id);
+    match key_id {
+        Some(key_id) if keys.all(|wanted| wanted.account.holder == key_id.0) => Of::Key(key_id),
+        Some(_) | None => Of::All,
     }
 }

@@ -104,7 +104,7 @@ impl State {
 
     /// What a counter has to begin with: no less than was used. What a key used of models that have no place in the ledger may
     /// have been the one that is asked for.
-    pub(super) fn spent(
+    fn spent(
         &self,
         budget: &Budget,
         account: &Account,

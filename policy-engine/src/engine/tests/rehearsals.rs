@@ -79,6 +79,10 @@ fn what_a_policy_is_said_to_refuse_it_refuses() {
         json!({"max_tokens_per_day": 2_500, "per": "key"}),
     );
     check(2, "usage", json!({"max_cost_per_month_usd": "0.01"}));
+    let per_user = json!({"max_requests_per_week": 2, "per": "user"});
+    check(2, "usage", per_user);
+    let per_model = json!({"max_output_tokens_per_day": 1, "max_requests_per_hour": 2, "per": ["organization", "model"]});
+    check(2, "usage", per_model);
 }
 
 #[test]

@@ -84,10 +84,15 @@ impl Draft {
             created_unix_micros: created.map_or(i64::MAX, |at| at.timestamp_micros()),
         };
         let (org_id, project_id, policy) = match (new, there) {
-            (Some(new), _) => {
-                let org_id = match (new.org_id, new.project_id) {
-                    (None, Some(_)) => None,
-                    (given, _) => Some(caller.org_of_new(given)?),
+            (Some(mut new), there) => {
+                let org_id = match (new.org_id, new.project_id, there) {
+                    // What isn't said stays, as in any change.
+                    (None, None, Some(there)) => {
+                        new.project_id = there.project_id;
+                        there.org_id
+                    }
+                    (None, Some(_), _) => None,
+                    (given, ..) => Some(caller.org_of_new(given)?),
                 };
                 let applies_to = new.applies_to.unwrap_or_else(|| json!({}));
                 let priority = new.priority.unwrap_or(100);
