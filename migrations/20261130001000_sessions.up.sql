@@ -51,9 +51,10 @@ AS $$
           AS bookkeeping) AS columns
 $$;
 
--- Of what somebody does, also with which of their keys or sessions: app.current_key_type and app.current_key_id.
+-- Of what somebody does, also with which of their keys or sessions: app.current_key_type ('admin_key' or 'session', without
+-- a constraint, which a hypertable that may be compressed takes no column with) and app.current_key_id.
 ALTER TABLE audit_logs
-    ADD COLUMN actor_key_type VARCHAR(20) CHECK (actor_key_type IN ('admin_key', 'session')),
+    ADD COLUMN actor_key_type VARCHAR(20),
     ADD COLUMN actor_key_id UUID;
 
 -- With its owner's rights: whoever may change a row needs no right to write the log, nor could forge it.

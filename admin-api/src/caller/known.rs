@@ -51,8 +51,8 @@ const SESSION: &str = "SELECT s.id, 'session'::text AS name, s.user_id, s.org_id
     WHERE s.token_hash = $1";
 
 impl Known {
-    /// Finds one, and writes down that it was used: once a minute at most, and by this statement alone. In a transaction that
-    /// goes on to lock other rows, whoever removes the one it belongs to would wait for it, and it for them.
+    /// Finds one, and writes down that it was used: once a minute at most, by this statement alone, and not if somebody else
+    /// has locked it. In a transaction that goes on, it and whoever removes the key's owner would wait for each other.
     pub(super) async fn find_used(client: &Client, kind: Kind, key: &KeyHash) -> Result<Self> {
         let (query, table) = match kind {
             Kind::AdminKey => (ADMIN_KEY, "admin_keys"),
@@ -60,9 +60,12 @@ impl Known {
         };
         let query = format!(
             "WITH found AS ({query}), used AS (
-                UPDATE {table} SET last_used_at = now() FROM found
-                WHERE {table}.id = found.id AND found.status = 'active' AND NOT found.is_over
-                  AND coalesce({table}.last_used_at, '-infinity') < now() - interval '1 minute'
+                UPDATE {table} SET last_used_at = now() WHERE id IN (
+                    SELECT t.id FROM {table} t JOIN found ON found.id = t.id
+                    WHERE found.status = 'active' AND NOT found.is_over
+                      AND coalesce(t.last_used_at, '-infinity') < now() - interval '1 minute'
+                    FOR NO KEY UPDATE OF t SKIP LOCKED
+                )
             )
             SELECT * FROM found"
         );

@@ -2,7 +2,7 @@
 //!
 //! - Of logins, each address has so many, whoever it tries to be; and each user, whoever tries to be them. Somebody who keeps
 //!   a user's attempts used up keeps out nobody who comes from where the user has logged in last: from there they are
-//!   counted by themselves. Attempts come back with time, whether any succeeded or not, and a refused one costs nothing.
+//!   counted by themselves. Attempts come back with time, whether any succeeded or not.
 //! - Of keys and session tokens that there aren't, each address has so many. Those that there are count nothing, and one that
 //!   was good lately is let through however many were guessed: whoever works is not hindered by others at the same address.
 //!

@@ -21,11 +21,12 @@ async fn of_twenty_with_one_backup_code_one_comes_in() {
     let (_, ann) = log_in(&stage, &with_password("ann@new.example")).await;
     let (authenticator, codes) = Authenticator::enable(&stage, &ann).await;
     let body = with_code("ann@new.example", &codes[3]);
-    let answers = join_all(attempts(&stage, &body, 16)).await;
+    let answers = join_all(attempts(&stage, &body, 20)).await;
     let made = answers.iter().filter(|it| it.status == StatusCode::CREATED);
-    assert_eq!(made.count(), 1);
-    let failed_ones = answers.iter().filter(|it| told(it) == failed()).count();
-    assert_eq!(failed_ones, 15, "{answers:?}");
+    assert_eq!(made.count(), 1, "{answers:?}");
+    // One or two are throttled.
+    let wrong = answers.iter().filter(|it| told(it) == failed()).count();
+    assert!(wrong >= 17, "{answers:?}");
     // The same of one that is for a time. It is somebody else's home by now.
     run(&stage, "UPDATE users SET last_login_ip = NULL").await;
     let body = with_code("ann@new.example", &authenticator.code(&stage, 1).await);

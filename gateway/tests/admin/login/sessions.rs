@@ -271,3 +271,44 @@ async fn the_audit_log_names_who_and_with_which_key() {
     let with = get(&by_key, &with).await;
     assert_eq!(with["data"].as_array().unwrap().len(), 1, "{with}");
 }
+
+#[tokio::test]
+async fn what_somebody_uses_waits_for_nobody_who_has_locked_it() {
+    let stage = Stage::new().await;
+    let owner = stage.of_tenant("owner").await;
+    member(&stage, "ann@new.example", "owner").await;
+    let (_, ann) = log_in(&stage, &with_password("ann@new.example")).await;
+    let old = "UPDATE sessions SET last_used_at = now() - interval '2 minutes'";
+    run(&stage, old).await;
+    let mut other = stage.scene.database.connect().await;
+    let lock = "SELECT FROM admin_keys FOR UPDATE; SELECT FROM sessions FOR UPDATE";
+    let transaction = other.transaction().await.unwrap();
+    transaction.batch_execute(lock).await.unwrap();
+    for (client, slug) in [(&owner, "by-key"), (&ann, "by-session")] {
+        post(client, "projects", project(slug)).await;
+    }
+    transaction.rollback().await.unwrap();
+    // It is written down as soon as it can be.
+    get(&ann, "whoami").await;
+    let used = "SELECT count(*) FROM sessions WHERE last_used_at > now() - interval '1 minute'";
+    assert_eq!(count(&stage, used).await, 1);
+}
+
+#[tokio::test]
+async fn sessions_that_are_over_are_removed_by_nobody_in_particular() {
+    let scene = testkit::Scene::new().await;
+    let (org, user) = (scene.tenant.org_id, scene.tenant.user_id);
+    let old = format!(
+        "INSERT INTO org_members (org_id, user_id) VALUES ('{org}', '{user}');
+         INSERT INTO sessions (org_id, user_id, token_hash, last_used_at, expires_at)
+         VALUES ('{org}', '{user}', 'old', now() - interval '2 hours', now() + interval '1 hour')"
+    );
+    scene.sql.batch_execute(&old).await.unwrap();
+    let stage = Stage::on(scene).await;
+    testkit::eventually("the session is gone", || async {
+        (count(&stage, "SELECT count(*) FROM sessions").await == 0).then_some(())
+    })
+    .await;
+    let row = "SELECT count(*) FROM audit_logs WHERE action = 'sessions.delete' AND actor_type = 'system'";
+    assert_eq!(count(&stage, row).await, 1);
+}

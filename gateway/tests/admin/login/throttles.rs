@@ -69,8 +69,13 @@ async fn an_address_that_tries_too_often_is_throttled_until_it_has_waited() {
     }
     let refusals = ended.iter().filter(|told| **told == throttled()).count();
     assert!((1..=15).contains(&refusals), "{refusals} of {ended:?}");
-    let same_net = attempt_from(&stage, "2001:db8::ffff:1", &wrong("a@new.example")).await;
-    assert_eq!(told(&same_net), throttled());
+    // One may have come back by now.
+    let mut same_net = Vec::new();
+    for _ in 0..3 {
+        let answer = attempt_from(&stage, "2001:db8::ffff:1", &wrong("a@new.example")).await;
+        same_net.push(told(&answer));
+    }
+    assert!(same_net.contains(&throttled()), "{same_net:?}");
     let other_net =
         attempt_from(&stage, "2001:db8:0:1::1", &with_password("ann@new.example")).await;
     assert_eq!(other_net.status, StatusCode::CREATED, "{other_net:?}");
