@@ -22,6 +22,7 @@ mod plans;
 mod reports;
 mod stage;
 mod usage;
+mod usage_spans;
 
 /// The binary under test.
 const MINDWEAVE: &str = env!("CARGO_BIN_EXE_mindweave");
