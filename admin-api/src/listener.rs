@@ -165,16 +165,16 @@ mod tests {
     use super::*;
 
     /// Both ends.
-    async fn connected() -> (Connection, TcpStream) {
+    async fn connected() -> (Secured<Connection>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut listener = Bounded::new(listener);
+        let mut listener = Bounded::new(listener, None);
         let peer = TcpStream::connect(listener.local_addr().unwrap());
         let (accepted, peer) = tokio::join!(listener.accept(), peer);
         (accepted.0, peer.unwrap())
     }
 
     /// Writes until it fails.
-    async fn write_on(mut connection: Connection) -> (io::Error, Duration) {
+    async fn write_on(mut connection: Secured<Connection>) -> (io::Error, Duration) {
         let began = Instant::now();
         loop {
             if let Err(error) = connection.write_all(&[0; 64 << 10]).await {

@@ -77,7 +77,9 @@ fn fingerprint(row: &Value) -> String {
     let texts = names.map(|name| match &row[name] {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            row[name].to_string()
+        }
     });
     texts.join("|")
 }

@@ -29,6 +29,7 @@ mod reports;
 mod serving;
 mod stage;
 mod usage;
+mod usage_spans;
 
 /// The binary under test.
 const MINDWEAVE: &str = env!("CARGO_BIN_EXE_mindweave");
