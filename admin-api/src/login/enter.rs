@@ -113,12 +113,13 @@ async fn enter(
     })
 }
 
-/// The organization that is meant: the one that is named, or the only one.
+/// The organization that is meant: the one that is named, or the only one. Whoever removes the member waits, or is waited for,
+/// before any session is touched.
 async fn place(transaction: &Transaction, user_id: Uuid, named: Option<Uuid>) -> Result<Place> {
     let sql = "SELECT o.id, o.name, m.role FROM org_members m JOIN organizations o ON o.id = m.org_id
         WHERE m.user_id = $1 AND m.status = 'active' AND o.deleted_at IS NULL AND o.status = 'active'
           AND o.id = coalesce($2, o.id)
-        ORDER BY o.name, o.id LIMIT $3";
+        ORDER BY o.name, o.id LIMIT $3 FOR KEY SHARE OF m";
     let rows = transaction
         .all(sql, &[&user_id, &named, &MOST_SHOWN])
         .await?;

@@ -59,8 +59,7 @@ impl Session {
     }
 }
 
-/// Makes one: when it expires. The membership is found first, so that whoever removes it waits, or is waited for, before
-/// any session is touched.
+/// Makes one, in a transaction that holds the user and the membership: when it expires.
 pub(super) async fn make(
     transaction: &Transaction,
     (id, token): (Uuid, &KeyHash),

@@ -100,7 +100,7 @@ impl Authenticator {
     async fn code(&self, stage: &Stage, steps: i64) -> String {
         let now = count(
             stage,
-            "SELECT extract(epoch FROM clock_timestamp())::bigint",
+            "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint",
         )
         .await;
         let moment = u64::try_from(now + 30 * steps).unwrap();
