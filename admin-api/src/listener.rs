@@ -1,6 +1,4 @@
-//! Connections: so many at a time, and none on which nothing moves for ever.
-
-mod tls;
+//! Connections: so many at a time, and none that keeps its place for ever by sending or taking next to nothing.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,103 +7,172 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-
-use self::tls::Secured;
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 
 const MOST_CONNECTIONS: usize = 256;
-/// So long nothing may move, one way or the other. Longer than a request takes: what waits for an answer reads nothing meanwhile.
+/// For a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// For the head of a request, from the end of the one before. (A body has its own time.)
+const HEAD: Duration = Duration::from_secs(30);
+/// So long an answer may wait for its reader to take something.
 const SILENCE: Duration = Duration::from_secs(60);
 /// What the system keeps of an answer for a slow reader: with more of it, that reader would seem to take nothing for long.
 const SEND_BUFFER: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A listener that is full when it is full: those beyond wait to be accepted.
-pub(crate) struct Bounded {
-    listener: TcpListener,
-    places: Arc<Semaphore>,
-    tls: Option<TlsAcceptor>,
-}
-
-/// A connection with its place.
-pub(crate) struct Connection {
-    stream: TcpStream,
-    _place: Option<OwnedSemaphorePermit>,
-    /// Until something is read or written.
-    patience: Pin<Box<Sleep>>,
-}
-
 /// Where a caller comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-impl Bounded {
-    pub(crate) fn new(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
-        // Connections have it from their listener.
-        if let Err(error) = SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER) {
-            tracing::warn!(%error, "the admin API's send buffers stay as large as they are");
-        }
-        Self {
-            listener,
-            tls,
-            places: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
-        }
+/// Serves until `stop`; requests that run then may end.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    routes: Router,
+    stop: CancellationToken,
+) {
+    limit_buffers(&listener);
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let running = GracefulShutdown::new();
+    loop {
+        let accepted = async {
+            // Those beyond wait to be accepted. Never closed.
+            let place = Arc::clone(&places).acquire_owned().await.ok();
+            (accept(&listener).await, place)
+        };
+        let ((stream, address), place) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = accepted => accepted,
+        };
+        let (tls, routes, watcher) = (tls.clone(), routes.clone(), running.watcher());
+        tokio::spawn(async move {
+            let stream = Connection::new(stream);
+            match tls {
+                None => serve_http(stream, address, routes, watcher).await,
+                Some(tls) => match timeout(HANDSHAKE, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => serve_http(stream, address, routes, watcher).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                    Err(_) => tracing::debug!("a TLS handshake took too long"),
+                },
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    running.shutdown().await;
+}
+
+/// Connections have it from their listener.
+fn limit_buffers(listener: &TcpListener) {
+    if let Err(error) = SockRef::from(listener).set_send_buffer_size(SEND_BUFFER) {
+        tracing::warn!(%error, "the admin API's send buffers stay as large as they are");
     }
 }
 
-impl Listener for Bounded {
-    type Io = Secured<Connection>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Secured<Connection>, SocketAddr) {
-        // Never closed.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, address)) => {
-                    let connection = Connection {
-                        stream,
-                        _place: place,
-                        patience: Box::pin(tokio::time::sleep(SILENCE)),
-                    };
-                    return (Secured::new(connection, self.tls.as_ref()), address);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection to the admin API could not be accepted");
-                    tokio::time::sleep(PAUSE).await;
-                }
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the admin API could not be accepted");
+                tokio::time::sleep(PAUSE).await;
             }
         }
     }
+}
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+async fn serve_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    address: SocketAddr,
+    routes: Router,
+    watcher: Watcher,
+) {
+    let service = Known {
+        routes,
+        peer: Peer(address),
+    };
+    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD);
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    if let Err(error) = watcher.watch(connection.into_owned()).await {
+        tracing::debug!(error = %error, "a connection to the admin API ended early");
     }
 }
 
-impl Connected<IncomingStream<'_, Bounded>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
-        Self(*stream.remote_addr())
+/// The routes, for requests of one peer.
+#[derive(Debug, Clone)]
+struct Known {
+    routes: Router,
+    peer: Peer,
+}
+
+impl<B> Service<Request<B>> for Known
+where
+    Router: Service<Request<B>>,
+{
+    type Response = <Router as Service<Request<B>>>::Response;
+    type Error = <Router as Service<Request<B>>>::Error;
+    type Future = <Router as Service<Request<B>>>::Future;
+
+    fn poll_ready(&mut self, ctx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.routes.poll_ready(ctx)
     }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        self.routes.call(request)
+    }
+}
+
+/// A connection whose peer takes what is sent.
+struct Connection {
+    stream: TcpStream,
+    /// Something waits to be taken.
+    waits: bool,
+    /// Until it is.
+    patience: Pin<Box<Sleep>>,
 }
 
 impl Connection {
-    /// Ends what doesn't move: whoever sends nothing, and whoever takes nothing of an answer.
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            waits: false,
+            patience: Box::pin(tokio::time::sleep(SILENCE)),
+        }
+    }
+
+    /// Ends what doesn't move.
     fn watch<T>(
         &mut self,
         ctx: &mut Context<'_>,
         moved: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if moved.is_ready() {
-            self.patience.as_mut().reset(Instant::now() + SILENCE);
+            self.waits = false;
             return moved;
+        }
+        if !self.waits {
+            self.waits = true;
+            self.patience.as_mut().reset(Instant::now() + SILENCE);
         }
         let over = self.patience.as_mut().poll(ctx);
         over.map(|()| Err(io::ErrorKind::TimedOut.into()))
@@ -118,9 +185,7 @@ impl AsyncRead for Connection {
         ctx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let connection = self.get_mut();
-        let read = Pin::new(&mut connection.stream).poll_read(ctx, buffer);
-        connection.watch(ctx, read)
+        Pin::new(&mut self.get_mut().stream).poll_read(ctx, buffer)
     }
 }
 
@@ -165,16 +230,16 @@ mod tests {
     use super::*;
 
     /// Both ends.
-    async fn connected() -> (Secured<Connection>, TcpStream) {
+    async fn connected() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut listener = Bounded::new(listener, None);
+        limit_buffers(&listener);
         let peer = TcpStream::connect(listener.local_addr().unwrap());
-        let (accepted, peer) = tokio::join!(listener.accept(), peer);
-        (accepted.0, peer.unwrap())
+        let ((accepted, _), peer) = tokio::join!(accept(&listener), peer);
+        (Connection::new(accepted), peer.unwrap())
     }
 
     /// Writes until it fails.
-    async fn write_on(mut connection: Secured<Connection>) -> (io::Error, Duration) {
+    async fn write_on(mut connection: Connection) -> (io::Error, Duration) {
         let began = Instant::now();
         loop {
             if let Err(error) = connection.write_all(&[0; 64 << 10]).await {
@@ -208,17 +273,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_says_nothing_is_cut_and_who_only_takes_is_not() {
-        let (mut connection, mut peer) = connected().await;
-        for _ in 0..3 {
-            tokio::time::sleep(SILENCE - Duration::from_secs(1)).await;
-            connection.write_all(b"more").await.unwrap();
-            let mut taken = [0; 4];
-            peer.read_exact(&mut taken).await.unwrap();
-        }
+    async fn who_never_ends_the_head_of_a_request_loses_its_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, None, Router::new(), stop.clone()));
+        let mut peer = TcpStream::connect(address).await.unwrap();
         let began = Instant::now();
-        let error = connection.read_u8().await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(began.elapsed().as_secs(), SILENCE.as_secs());
+        peer.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+        let drip = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if peer.write_all(b"x").await.is_err() {
+                    return;
+                }
+            }
+        };
+        timeout(2 * HEAD, drip).await.unwrap();
+        assert!(began.elapsed() >= HEAD, "{:?}", began.elapsed());
+        stop.cancel();
+        serving.await.unwrap();
     }
 }

@@ -16,10 +16,9 @@ use crate::data_plane::InForce;
 use crate::database::{Connect, Pool};
 use crate::error::ApiError;
 use crate::identify::identify;
-use crate::listener::{Bounded, Peer};
 use crate::login::{Passwords, Throttles, Vault};
 use crate::mcp::{McpOptions, Places};
-use crate::{document, login, reference, reports, resources, whoami};
+use crate::{document, listener, login, reference, reports, resources, whoami};
 
 /// What every request needs.
 #[derive(Debug, Clone)]
@@ -137,22 +136,15 @@ impl AdminApi {
             "/admin/v1/openapi.json",
             axum::routing::get(move || std::future::ready(document.clone())),
         );
-        let service = routes
+        let routes = routes
             .with_state(self.shared)
             .merge(open)
             .merge(reference::page())
             .fallback(|| std::future::ready(ApiError::path_unknown()))
             .method_not_allowed_fallback(|| std::future::ready(ApiError::method_unknown()))
-            .layer(middleware::from_fn(identify))
-            .into_make_service_with_connect_info::<Peer>();
-        let serving = axum::serve(
-            Bounded::new(listener, self.tls.map(TlsAcceptor::from)),
-            service,
-        )
-        .with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the admin API's listener ended");
-        }
+            .layer(middleware::from_fn(identify));
+        let tls = self.tls.map(TlsAcceptor::from);
+        listener::serve(listener, tls, routes, stop).await;
     }
 }
 

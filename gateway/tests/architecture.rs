@@ -54,7 +54,10 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("globset", &["policy-engine"]),
     ("governor", &["policy-engine"]),
     ("hyper", &["load-tests", "proxy", "simulator", "testkit"]),
-    ("hyper-util", &["proxy", "simulator", "testkit"]),
+    (
+        "hyper-util",
+        &["admin-api", "proxy", "simulator", "testkit"],
+    ),
     ("reqwest", &["admin-api"]),
     (
         "tokio-postgres",
