@@ -34,7 +34,7 @@ const OF_CONDITIONS: &[(&str, &str)] = &[("412", "If-Match is stale")];
 /// What goes wrong.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it is the shape of what error.rs puts together")]
-struct Error {
+pub(crate) struct Error {
     /// `error`
     r#type: String,
     error: ErrorBody,

@@ -54,7 +54,7 @@ pub(crate) async fn run(plan: &Plan, mut report: Report) -> Report {
     let site = Site::new(plan, Pace::AtOnce).await;
     let gateway = site.gateway().env("MINDWEAVE_SPOOL_DURABILITY", "process");
     let gateway = gateway.start().await;
-    let admin = admin(&site, &gateway).await;
+    let admin = Administrator::of(&site, &gateway).await;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     let mut told = Told::default();
     let mut bad = 0;
@@ -63,7 +63,7 @@ pub(crate) async fn run(plan: &Plan, mut report: Report) -> Report {
     for round in 0..=rounds {
         let quiet = load(&site, &gateway, per_second, each, &mut bad).await;
         let began = Instant::now();
-        let admins = Admins::start(&admin, &site);
+        let admins = Admins::start(&admin);
         let beset = load(&site, &gateway, per_second, each, &mut bad).await;
         let more = admins.stop().await;
         if round > 0 {
@@ -90,13 +90,34 @@ pub(crate) async fn run(plan: &Plan, mut report: Report) -> Report {
     report
 }
 
-/// A client with a key of the whole installation.
-async fn admin(site: &Site, gateway: &Gateway) -> Client {
-    let key = format!("mw_ak_{}", Uuid::now_v7().simple());
-    let sql = "INSERT INTO admin_keys (role, name, key_hash) VALUES ('owner', 'load', $1)";
-    let hash = KeyHash::of(key.as_bytes()).to_hex();
-    site.sql().await.execute(sql, &[&hash]).await.unwrap();
-    Client::new(gateway.ready_text("admin_url"), &key)
+/// A caller of the admin API, and what it asks about.
+#[derive(Clone)]
+struct Administrator {
+    client: Client,
+    org_id: Uuid,
+    project_id: Uuid,
+    user_id: Uuid,
+    /// A week ago.
+    since: String,
+}
+
+impl Administrator {
+    /// With a key of the whole installation.
+    async fn of(site: &Site, gateway: &Gateway) -> Self {
+        let key = format!("mw_ak_{}", Uuid::now_v7().simple());
+        let hash = KeyHash::of(key.as_bytes()).to_hex();
+        let sql = "INSERT INTO admin_keys (role, name, key_hash) VALUES ('owner', 'load', $1)
+            RETURNING to_char(now() AT TIME ZONE 'UTC' - interval '7 days', 'YYYY-MM-DD\"T00:00:00Z\"')";
+        let row = site.sql().await.query_one(sql, &[&hash]).await.unwrap();
+        let tenant = &site.scene.tenant;
+        Self {
+            client: Client::new(gateway.ready_text("admin_url"), &key),
+            org_id: tenant.org_id,
+            project_id: tenant.project_id,
+            user_id: tenant.user_id,
+            since: row.get(0),
+        }
+    }
 }
 
 async fn load(
@@ -127,18 +148,15 @@ struct Admins {
 }
 
 impl Admins {
-    fn start(client: &Client, site: &Site) -> Self {
+    fn start(admin: &Administrator) -> Self {
         let stop = Arc::<AtomicBool>::default();
-        let tenant = &site.scene.tenant;
         let tasks = (0..ADMINS)
             .map(|_| {
-                let stop = Arc::clone(&stop);
-                let client = client.clone();
-                let (org, project, user) = (tenant.org_id, tenant.project_id, tenant.user_id);
+                let (stop, admin) = (Arc::clone(&stop), admin.clone());
                 async move {
                     let mut told = Told::default();
                     while !stop.load(Ordering::Relaxed) {
-                        told.ask(&client, org, project, user).await;
+                        told.ask(&admin).await;
                     }
                     told
                 }
@@ -159,11 +177,12 @@ impl Admins {
 
 impl Told {
     /// One request of any kind.
-    async fn ask(&mut self, client: &Client, org: Uuid, project: Uuid, user: Uuid) {
+    async fn ask(&mut self, admin: &Administrator) {
         let dice = rand::random_range(0..100);
+        let (client, project) = (&admin.client, admin.project_id);
         let began = Instant::now();
         let answer = if dice < WRITES / 2 {
-            let key = json!({"project_id": project, "name": "load", "created_by": user});
+            let key = json!({"project_id": project, "name": "load", "created_by": admin.user_id});
             client.post("/admin/v1/api-keys", &key).await
         } else if dice < WRITES {
             let change = json!({"description": format!("changed {dice}")});
@@ -171,11 +190,13 @@ impl Told {
             client.post(&path, &change).await
         } else {
             let path = match dice % 4 {
-                0 => format!("/admin/v1/organizations/{org}"),
+                0 => format!("/admin/v1/organizations/{}", admin.org_id),
                 1 => "/admin/v1/projects".to_owned(),
                 2 => format!("/admin/v1/api-keys?project_id={project}&limit=20"),
-                _ => "/admin/v1/usage?since=2026-11-01T00:00:00Z&bucket=day&group_by=model"
-                    .to_owned(),
+                _ => format!(
+                    "/admin/v1/usage?since={}&bucket=day&group_by=model",
+                    admin.since
+                ),
             };
             client.send(Method::GET, &path, "").await
         };

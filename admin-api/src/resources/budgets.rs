@@ -67,7 +67,7 @@ pub(crate) struct Budgets {
 }
 
 /// What is left of the limits in force, as the data plane of this process sees it.
-#[utoipa::path(get, operation_id = "budgets_list", path = "/budgets", tag = "budgets", params(Query), responses((status = 200, body = Budgets)))]
+#[utoipa::path(get, operation_id = "budgets_list", path = "/budgets", tag = "budgets", params(Query), responses((status = 200, body = Budgets), (status = 404, description = "The filters name something that isn't there, or is somebody else's", body = crate::document::Error)))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,

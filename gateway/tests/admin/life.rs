@@ -1,5 +1,7 @@
 //! A tenant's life through HTTP alone, from its beginning to its end.
 
+use std::time::{Duration, SystemTime};
+
 use http::StatusCode;
 use serde_json::{Value, json};
 use testkit::{Client, eventually};
@@ -52,6 +54,8 @@ async fn a_tenant_is_made_works_is_limited_rotates_its_key_and_ends() {
     until(&caller, StatusCode::OK).await;
     assert_eq!(delete(&ops, &path).await.json()["type"], "policy_deleted");
 
+    is_reported(&ops, &project["id"]).await;
+
     // Both keys work; without grace the one before ends at once.
     let path = format!("api-keys/{}/rotate", key["id"].as_str().unwrap());
     let second = post(&ops, &path, json!({})).await;
@@ -87,6 +91,35 @@ async fn a_tenant_is_made_works_is_limited_rotates_its_key_and_ends() {
     assert_eq!(gone.error_code(), "organization_inactive");
 
     trail(&stage, org).await;
+}
+
+/// What was used so far is told, in our shape and in the Claude API's, and comes to the same.
+async fn is_reported(ops: &Client, project: &Value) {
+    let yesterday = SystemTime::now() - Duration::from_secs(24 * 3_600);
+    let since = humantime::format_rfc3339_seconds(yesterday);
+    eventually("both reports say the same", || async {
+        let usage = get(ops, &format!("usage?since={since}&group_by=project_id")).await;
+        let query = format!("starting_at={since}&group_by%5B%5D=workspace_id");
+        let reported = ops
+            .get(&format!("/v1/organizations/cost_report?{query}"))
+            .await;
+        assert_eq!(reported.status, StatusCode::OK, "{reported:?}");
+        let reported = reported.json();
+        let days = reported["data"].as_array().unwrap().iter();
+        let costs: Vec<_> = days
+            .flat_map(|day| day["results"].as_array().unwrap())
+            .map(|cost| {
+                assert_eq!(&cost["workspace_id"], project, "{cost}");
+                cost["amount"].as_str().unwrap().parse::<f64>().unwrap()
+            })
+            .collect();
+        let used = &usage["data"][0];
+        let cents = used["cost_usd"].as_str()?.parse::<f64>().unwrap() * 100.0;
+        assert_eq!(&used["project_id"], project);
+        let is_same = (cents - costs.iter().sum::<f64>()).abs() < 1e-6;
+        (cents > 0.0 && is_same).then_some(())
+    })
+    .await;
 }
 
 fn of_org(org: &Value, rest: &str) -> String {

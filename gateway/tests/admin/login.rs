@@ -53,6 +53,17 @@ async fn log_in(stage: &Stage, body: &Value) -> (Value, Client) {
     (session, client)
 }
 
+/// The tokens of two sessions of somebody who has a role in the scene's organization.
+pub(crate) async fn tokens_of(stage: &Stage, role: &str) -> [String; 2] {
+    let email = format!("{role}@token.example");
+    member(stage, &email, role).await;
+    let token = async || {
+        let (session, _) = log_in(stage, &with_password(&email)).await;
+        session["token"].as_str().unwrap().to_owned()
+    };
+    [token().await, token().await]
+}
+
 /// A caller with a session of somebody who has a role in the scene's organization.
 pub(crate) async fn session_of(stage: &Stage, role: &str) -> (Client, Uuid) {
     let email = format!("{role}@session.example");

@@ -2,7 +2,7 @@
 # Holds a running admin API against its own OpenAPI document: the document is valid, and whatever is sent to any operation,
 # the answer is one that the document knows.
 #
-#   ADMIN_URL=http://127.0.0.1:8081 ADMIN_KEY=mw_ak_... run.sh [more for schemathesis]
+#   ADMIN_URL=http://127.0.0.1:8081 ADMIN_KEY=mw_ak_... ADMIN_SESSION=mw_as_... OTHER_SESSION=mw_as_... run.sh [more for schemathesis]
 #   run.sh prepare        installs the programs only
 set -euo pipefail
 
@@ -14,6 +14,8 @@ use_venv openapi "$here/requirements.txt"
 
 : "${ADMIN_URL:?the origin of the admin API, such as http://127.0.0.1:8081}"
 : "${ADMIN_KEY:?a key of the whole installation}"
+: "${ADMIN_SESSION:?the token of a session of a user}"
+: "${OTHER_SESSION:?another one: it will end}"
 
 # The API is on this machine: a configured proxy is not on the way to it.
 unset HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
@@ -28,14 +30,27 @@ urllib.request.urlretrieve(*sys.argv[1:])
 PYTHON
 "$venv/bin/openapi-spec-validator" document.json
 
-# The key in both of its places: what isn't given is made up, and two different keys are none.
-run() {
+# run_as KEY ...: the key in both of its places: what isn't given is made up, and two different keys are none.
+run_as() {
+    local key=$1
+    shift
     "$venv/bin/schemathesis" run document.json --url "$ADMIN_URL" \
-        --header "x-api-key: $ADMIN_KEY" --header "authorization: Bearer $ADMIN_KEY" \
+        --header "x-api-key: $key" --header "authorization: Bearer $key" \
         --checks not_a_server_error,status_code_conformance,response_schema_conformance,content_type_conformance \
         --no-color "$@"
 }
 
-# Last what may put an end to the key that asks.
-run --exclude-operation-id admin_keys_revoke "$@"
-run --include-operation-id admin_keys_revoke "$@"
+# The same; it isn't enough that all of it is refused in shape.
+run_authenticated_as() {
+    run_as "$@" | tee told.txt
+    if grep -q 'Authentication failed' told.txt; then
+        echo "some operations never saw a caller" >&2
+        exit 1
+    fi
+}
+
+run_authenticated_as "$ADMIN_KEY" --exclude-tag sessions --exclude-operation-id admin_keys_revoke "$@"
+run_authenticated_as "$ADMIN_KEY" --include-operation-id admin_keys_revoke "$@"
+# These may end the session at their first request.
+run_as "$OTHER_SESSION" --include-operation-id logout --include-operation-id sessions_delete "$@"
+run_authenticated_as "$ADMIN_SESSION" --include-tag sessions --exclude-operation-id logout --exclude-operation-id sessions_delete "$@"
