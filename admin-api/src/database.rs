@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use self::replica::Replica;
+use crate::turns::Turns;
 
 /// At most so many at a time; the data plane's own are beside them.
 const CONNECTIONS: u32 = 8;
@@ -38,6 +39,9 @@ pub enum ConnectError {
     /// It was closed while nobody used it.
     #[error("the connection was closed")]
     Closed,
+    /// It isn't one of a replica.
+    #[error("the server is no replica, or not any more")]
+    NoReplica,
     /// All are in use, or none was made in time.
     #[error("no connection within {} s", PATIENCE.as_secs())]
     Timeout,
@@ -48,6 +52,7 @@ pub enum ConnectError {
 pub(crate) struct Pool {
     primary: bb8::Pool<Manager>,
     replica: Option<Arc<Replica>>,
+    turns: Turns,
 }
 
 /// A connection of the pool, until it is dropped.
@@ -73,6 +78,7 @@ impl Pool {
         Self {
             primary: building.build_unchecked(Manager(connect)),
             replica: None,
+            turns: Turns::default(),
         }
     }
 
@@ -80,6 +86,11 @@ impl Pool {
     pub(crate) fn with_replica(mut self, connect: Arc<dyn Connect>) -> Self {
         self.replica = Some(Arc::new(Replica::new(connect)));
         self
+    }
+
+    /// For what reads much.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     pub(crate) async fn get(&self) -> Result<Pooled, ConnectError> {

@@ -35,6 +35,7 @@ mod sealing;
 mod server;
 mod sql;
 mod transaction;
+mod turns;
 mod whoami;
 
 pub use data_plane::{Asked, DataPlane, InForce, Refusal, Verdict};

@@ -2,8 +2,10 @@
 //!
 //! It says who it is for the audit log, and, for a caller bound to an organization, gives up all rights beyond that organization.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::runtime::Handle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
@@ -12,12 +14,19 @@ use crate::caller::Caller;
 use crate::database::{Pool, Pooled};
 use crate::error::Result;
 use crate::origin::Origin;
+use crate::turns::Turn;
 
-/// An open transaction. Dropped without an end it takes its connection with it, and so is rolled back.
+/// An open transaction. Dropped without an end it is rolled back once the statement that runs has ended. Until then it keeps its
+/// connection and its turn: of those who hang up no more statements run than of those who wait.
 pub(crate) struct Transaction {
-    connection: Pooled,
+    held: Arc<Held>,
     /// Whoever reads after its end has to see what it changed; none if it only reads.
     changes: Option<Pool>,
+}
+
+struct Held {
+    connection: Pooled,
+    _turn: Option<Turn>,
 }
 
 /// What stands between a caller and the rows of others, beside the queries.
@@ -30,6 +39,8 @@ enum Guard {
 }
 
 pub(crate) type Param<'a> = &'a (dyn ToSql + Sync);
+
+const READ: &str = "BEGIN READ ONLY";
 
 impl Transaction {
     /// Does it all in one transaction for a caller.
@@ -92,12 +103,25 @@ impl Transaction {
         guard: Guard,
         work: impl AsyncFnOnce(&Self) -> Result<T>,
     ) -> Result<T> {
-        let transaction = Self::begin(pool.get_to_read().await?, "BEGIN READ ONLY", None).await?;
+        let turn = match guard {
+            Guard::Tenant => None,
+            // What is read so is large.
+            Guard::None => Some(pool.turns().take(caller.org_id).await?),
+        };
+        let connection = pool.get_to_read().await?;
+        let transaction = Self::begin(connection, turn, READ, None).await?;
         let done = match transaction.guard(caller, guard).await {
             Ok(()) => work(&transaction).await,
             Err(error) => Err(error),
         };
         transaction.end(done).await
+    }
+
+    /// Refuses a caller whose key isn't good any more. Asks the primary, and changes nothing.
+    pub(crate) async fn check(pool: &Pool, caller: &Caller) -> Result<()> {
+        let transaction = Self::begin(pool.get().await?, None, READ, None).await?;
+        let checked = caller.check_again(&transaction).await;
+        transaction.end(checked).await
     }
 
     /// Does it all in one transaction for somebody without a key: the work finds out who it is, and says it with `say`.
@@ -112,16 +136,26 @@ impl Transaction {
 
     /// Begins one that is nobody's yet.
     async fn open(pool: &Pool) -> Result<Self> {
-        Self::begin(pool.get().await?, "BEGIN", Some(pool.clone())).await
+        Self::begin(pool.get().await?, None, "BEGIN", Some(pool.clone())).await
     }
 
-    async fn begin(connection: Pooled, begin: &str, changes: Option<Pool>) -> Result<Self> {
+    async fn begin(
+        connection: Pooled,
+        turn: Option<Turn>,
+        begin: &str,
+        changes: Option<Pool>,
+    ) -> Result<Self> {
         connection.open.store(true, Ordering::Relaxed);
-        connection.client.batch_execute(begin).await?;
-        Ok(Self {
+        let held = Held {
             connection,
+            _turn: turn,
+        };
+        let transaction = Self {
+            held: Arc::new(held),
             changes,
-        })
+        };
+        transaction.client().batch_execute(begin).await?;
+        Ok(transaction)
     }
 
     /// Says who it is, and gives up the rights that a tenant hasn't.
@@ -180,7 +214,7 @@ impl Transaction {
     }
 
     pub(crate) fn client(&self) -> &Client {
-        &self.connection.client
+        &self.held.connection.client
     }
 
     pub(crate) async fn all(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
@@ -200,14 +234,35 @@ impl Transaction {
         let word = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
         let ended = self.client().batch_execute(word).await;
         if ended.is_ok() {
-            self.connection.open.store(false, Ordering::Relaxed);
+            self.held.connection.open.store(false, Ordering::Relaxed);
         }
         // Of two errors the first is the cause.
         let value = result?;
         ended?;
         if let Some(pool) = &self.changes {
-            pool.changed(&self.connection).await;
+            pool.changed(&self.held.connection).await;
         }
         Ok(value)
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let is_open = self.held.connection.open.load(Ordering::Relaxed);
+        if is_open && let Ok(runtime) = Handle::try_current() {
+            let held = Arc::clone(&self.held);
+            runtime.spawn(async move {
+                // It waits for what was asked before. If it can't be done, the connection isn't used again.
+                if held
+                    .connection
+                    .client
+                    .batch_execute("ROLLBACK")
+                    .await
+                    .is_ok()
+                {
+                    held.connection.open.store(false, Ordering::Relaxed);
+                }
+            });
+        }
     }
 }

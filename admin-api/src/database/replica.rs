@@ -62,11 +62,13 @@ impl Replica {
     async fn try_get(&self) -> Result<Option<Pooled>, ConnectError> {
         let connection = self.pool.get_owned().await.map_err(told)?;
         let changed_at = PgLsn::from(self.changed_at.load(Ordering::Acquire));
-        // A server that isn't in recovery has a log of its own, which tells nothing.
-        let sql =
-            "SELECT NOT pg_is_in_recovery() OR coalesce(pg_last_wal_replay_lsn() >= $1, false)";
+        let sql = "SELECT pg_is_in_recovery(), coalesce(pg_last_wal_replay_lsn() >= $1, false)";
         let row = connection.client.query_one(sql, &[&changed_at]).await?;
-        let is_there: bool = row.try_get(0)?;
+        // One that was promoted goes its own way.
+        if !row.try_get::<_, bool>(0)? {
+            return Err(ConnectError::NoReplica);
+        }
+        let is_there: bool = row.try_get(1)?;
         Ok(is_there.then_some(connection))
     }
 

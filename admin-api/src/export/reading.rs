@@ -108,10 +108,7 @@ impl Reading {
             filter.sql()
         );
         // The last page was some time ago. It refuses a caller whose key isn't good any more, or whose role is less than it was.
-        Transaction::without_key(&self.pool, async |transaction| {
-            self.caller.check_again(transaction).await
-        })
-        .await?;
+        Transaction::check(&self.pool, &self.caller).await?;
         Transaction::read_unguarded(&self.pool, &self.caller, async |transaction| {
             transaction.all(&sql, &filter.values()).await
         })

@@ -28,6 +28,7 @@ mod replica;
 mod reports;
 mod serving;
 mod stage;
+mod turns;
 mod usage;
 mod usage_spans;
 

@@ -130,3 +130,14 @@ async fn a_replica_that_is_away_is_done_without() {
     site.standby.stop();
     assert_eq!(site.name(&owner).await, "not there yet");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_promoted_is_no_replica_any_more() {
+    let site = Site::new().await;
+    let owner = site.stage.of_tenant("owner").await;
+    site.is_read_again(&owner, "first").await;
+    site.replay("resume").await;
+    site.standby.promote();
+    site.rename("second").await;
+    assert_eq!(site.name(&owner).await, "second");
+}
