@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 const MOST_CONNECTIONS: usize = 256;
@@ -46,7 +47,7 @@ pub(crate) async fn serve(
 ) {
     limit_buffers(&listener);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let running = GracefulShutdown::new();
+    let (running, tasks) = (GracefulShutdown::new(), TaskTracker::new());
     loop {
         let accepted = async {
             // Those beyond wait to be accepted. Never closed.
@@ -59,7 +60,7 @@ pub(crate) async fn serve(
             accepted = accepted => accepted,
         };
         let (tls, routes, watcher) = (tls.clone(), routes.clone(), running.watcher());
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             let stream = Connection::new(stream);
             match tls {
                 None => serve_http(stream, address, routes, watcher).await,
@@ -277,7 +278,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, None, Router::new(), stop.clone()));
+        let tasks = TaskTracker::new();
+        tasks.spawn(serve(listener, None, Router::new(), stop.clone()));
         let mut peer = TcpStream::connect(address).await.unwrap();
         let began = Instant::now();
         peer.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
@@ -292,6 +294,7 @@ mod tests {
         timeout(2 * HEAD, drip).await.unwrap();
         assert!(began.elapsed() >= HEAD, "{:?}", began.elapsed());
         stop.cancel();
-        serving.await.unwrap();
+        tasks.close();
+        tasks.wait().await;
     }
 }

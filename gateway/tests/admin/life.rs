@@ -1,12 +1,10 @@
 //! A tenant's life through HTTP alone, from its beginning to its end.
 
-use std::time::{Duration, SystemTime};
-
 use http::StatusCode;
 use serde_json::{Value, json};
 use testkit::{Client, eventually};
 
-use crate::stage::{Stage, delete, get, post};
+use crate::stage::{Stage, ago, delete, get, post};
 
 /// Asks through the proxy until the answer has this status.
 async fn until(client: &Client, status: StatusCode) -> Value {
@@ -54,7 +52,7 @@ async fn a_tenant_is_made_works_is_limited_rotates_its_key_and_ends() {
     until(&caller, StatusCode::OK).await;
     assert_eq!(delete(&ops, &path).await.json()["type"], "policy_deleted");
 
-    is_reported(&ops, &project["id"]).await;
+    is_reported(&stage, &ops, &project["id"]).await;
 
     // Both keys work; without grace the one before ends at once.
     let path = format!("api-keys/{}/rotate", key["id"].as_str().unwrap());
@@ -94,9 +92,8 @@ async fn a_tenant_is_made_works_is_limited_rotates_its_key_and_ends() {
 }
 
 /// What was used so far is told, in our shape and in the Claude API's, and comes to the same.
-async fn is_reported(ops: &Client, project: &Value) {
-    let yesterday = SystemTime::now() - Duration::from_secs(24 * 3_600);
-    let since = humantime::format_rfc3339_seconds(yesterday);
+async fn is_reported(stage: &Stage, ops: &Client, project: &Value) {
+    let since = ago(&stage.scene, "1 day").await;
     eventually("both reports say the same", || async {
         let usage = get(ops, &format!("usage?since={since}&group_by=project_id")).await;
         let query = format!("starting_at={since}&group_by%5B%5D=workspace_id");

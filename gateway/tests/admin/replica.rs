@@ -86,7 +86,9 @@ async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
         .await
         .unwrap();
-    tokio::spawn(connection);
+    testkit::spawn(async {
+        drop(connection.await);
+    });
     client
 }
 

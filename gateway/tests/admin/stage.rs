@@ -55,6 +55,12 @@ impl Stage {
     }
 }
 
+/// So long ago, by the database's clock.
+pub(crate) async fn ago(scene: &Scene, how_long: &str) -> String {
+    let sql = "SELECT to_char((now() - $1::text::interval) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
+    scene.sql.query_one(sql, &[&how_long]).await.unwrap().get(0)
+}
+
 /// Makes an admin key, and gives its text.
 pub(crate) async fn admin_key(
     scene: &Scene,

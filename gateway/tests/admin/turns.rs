@@ -1,10 +1,10 @@
 //! What is asked and not waited for is still counted: nobody gets more of the database than their turn.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use crate::stage::{Stage, at};
+use crate::stage::{Stage, ago, at};
 
 /// Statements of the gateway's that wait for a lock.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
@@ -15,7 +15,7 @@ async fn who_hangs_up_and_asks_again_has_no_more_statements_running_than_others(
     let stage = Stage::new().await;
     let viewer = stage.of_tenant("viewer").await;
     // By minute and user there is no rollup: the events are read, which somebody has locked.
-    let since = humantime::format_rfc3339_seconds(SystemTime::now() - Duration::from_secs(3_600));
+    let since = ago(&stage.scene, "1 hour").await;
     let path = at(&format!(
         "usage?since={since}&bucket=minute&group_by=user_id"
     ));
