@@ -37,7 +37,7 @@ mod sql;
 mod transaction;
 mod whoami;
 
-pub use data_plane::{Asked, DataPlane, InForce, Refusal, Verdict};
+pub use data_plane::{Asked, DataPlane, InForce, Refusal, Verdict, With};
 pub use database::{Connect, ConnectError};
 pub use mcp::{McpOptions, SecretStore};
 pub use new_key::NewKey;
