@@ -241,7 +241,12 @@ mod tests {
         let today = Width::Day.beginning(Utc::now()).unwrap();
         let forged = write_page(shape, today, at("9000-01-01T00:00:00Z"));
         let forged = ask(&format!("{open}&page={forged}")).unwrap();
-        assert!(forged.report::<()>(Vec::new(), forged.to).next_page.is_none());
+        assert!(
+            forged
+                .report::<()>(Vec::new(), forged.to)
+                .next_page
+                .is_none()
+        );
     }
 
     #[test]

@@ -223,8 +223,9 @@ async fn costs_of_day(
 }
 
 fn too_many() -> ApiError {
-    let message =
-        format!("makes more than {MOST_RESULTS} results of a day; ask for some workspace_ids[] at a time");
+    let message = format!(
+        "makes more than {MOST_RESULTS} results of a day; ask for some workspace_ids[] at a time"
+    );
     ApiError::invalid("group_by", message)
 }
 

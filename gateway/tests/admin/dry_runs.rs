@@ -408,7 +408,8 @@ async fn nobody_passes_whose_project_or_organization_is_not_in_service() {
     let (stage, key) = stage().await;
     let admin = stage.of_tenant("admin").await;
     let tenant = &stage.scene.tenant;
-    let policy = json!({"name": "p", "policy_type": "usage", "rules": {"max_tokens_per_day": 1_000_000}});
+    let policy =
+        json!({"name": "p", "policy_type": "usage", "rules": {"max_tokens_per_day": 1_000_000}});
     let asked = Asked::message(&json!({}));
     let mut by_project = asked.shown(key);
     let fields = by_project.as_object_mut().unwrap();
@@ -458,10 +459,15 @@ async fn a_body_is_too_large_for_a_dry_run_when_it_is_for_the_gateway() {
     let row = stage.scene.sql.query_one("SELECT id FROM api_keys", &[]);
     let key: Uuid = row.await.unwrap().get(0);
     let admin = stage.of_tenant("admin").await;
-    let policy = json!({"name": "p", "policy_type": "usage", "rules": {"max_tokens_per_day": 1_000_000}});
+    let policy =
+        json!({"name": "p", "policy_type": "usage", "rules": {"max_tokens_per_day": 1_000_000}});
     for (length, passes) in [(10, true), (1_000, false)] {
         let asked = Asked::message(&json!({"system": "x".repeat(length)}));
-        let done = dry_run(&admin, &json!({"policy": policy, "request": asked.shown(key)})).await;
+        let done = dry_run(
+            &admin,
+            &json!({"policy": policy, "request": asked.shown(key)}),
+        )
+        .await;
         let answer = asked.send(&stage).await;
         assert_eq!(answer.status == StatusCode::OK, passes, "{answer:?}");
         assert_eq!(done["now"]["allowed"], passes, "{done}");

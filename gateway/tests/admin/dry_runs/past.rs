@@ -179,7 +179,14 @@ async fn a_span_that_begins_before_what_is_kept_is_refused() {
             "SELECT to_char(now() AT TIME ZONE 'UTC' - interval '{ago}', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
         );
         let scene = &stage.scene;
-        async move { scene.sql.query_one(&sql, &[]).await.unwrap().get::<_, String>(0) }
+        async move {
+            scene
+                .sql
+                .query_one(&sql, &[])
+                .await
+                .unwrap()
+                .get::<_, String>(0)
+        }
     };
     let of = |since: String| {
         let mut body = usage(&json!({"max_tokens_per_day": 1}));
