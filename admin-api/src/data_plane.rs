@@ -29,10 +29,24 @@ pub struct Asked<'a> {
     pub head: &'a Parts,
     /// Its body.
     pub body: &'a Bytes,
-    /// The key it would come with; none: a good one of the caller's project.
-    pub key: Option<&'a KeyHash>,
+    /// The key it would come with.
+    pub key: With<'a>,
     /// Who would make it.
     pub caller: &'a Caller,
+}
+
+/// With which key.
+#[derive(Debug, Clone, Copy)]
+pub enum With<'a> {
+    /// This one.
+    Key(&'a KeyHash),
+    /// A good one of the caller's project.
+    Good {
+        /// Whether the project is active.
+        project: bool,
+        /// Whether its organization is.
+        organization: bool,
+    },
 }
 
 /// What would come of it.

@@ -26,6 +26,8 @@ pub(crate) struct ApiError {
     faults: Vec<Fault>,
     /// What else a program may want to know.
     details: Option<Box<Map<String, Value>>>,
+    /// Whether a query took too long: one about less may not.
+    is_slow: bool,
 }
 
 /// Among the details.
@@ -43,7 +45,13 @@ impl ApiError {
             path: None,
             faults: Vec::new(),
             details: None,
+            is_slow: false,
         }
+    }
+
+    /// Whether the database gave up on a query because of its time.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.is_slow
     }
 
     /// Which it is.
@@ -320,7 +328,11 @@ impl From<tokio_postgres::Error> for ApiError {
                 column,
                 format!("the value is not allowed ({constraint}{column})"),
             ),
-            SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE => {
+            SqlState::QUERY_CANCELED => Self {
+                is_slow: true,
+                ..Self::unavailable("the database took too long; try again")
+            },
+            SqlState::LOCK_NOT_AVAILABLE => {
                 Self::unavailable("the database took too long; try again")
             }
             SqlState::READ_ONLY_SQL_TRANSACTION | SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => {

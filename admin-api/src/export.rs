@@ -86,7 +86,7 @@ pub(crate) async fn export(
     }
     let format = query.format.unwrap_or(Format::Csv);
     let (since, until) = query.span()?;
-    let mut reading = Reading::begin(&shared.pool, caller, query, (since, until)).await?;
+    let mut reading = Reading::begin(&shared, caller, query, (since, until)).await?;
     // What goes wrong by now still has an answer of its own.
     let first = reading.page().await?;
     let writer = Writer::new(format);

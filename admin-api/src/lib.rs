@@ -38,7 +38,7 @@ mod transaction;
 mod turns;
 mod whoami;
 
-pub use data_plane::{Asked, DataPlane, InForce, Refusal, Verdict};
+pub use data_plane::{Asked, DataPlane, InForce, Refusal, Verdict, With};
 pub use database::{Connect, ConnectError};
 pub use mcp::{McpOptions, SecretStore};
 pub use new_key::NewKey;

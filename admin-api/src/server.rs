@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) dry_runs: Places,
     /// For dry runs over requests that were made.
     pub(crate) replays: Places,
+    /// For who reads what is left of budgets.
+    pub(crate) budgets: Places,
     /// Whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Arc<[IpNet]>,
     pub(crate) passwords: Passwords,
@@ -68,6 +70,7 @@ impl AdminApi {
                 in_force: None,
                 dry_runs: Places::default(),
                 replays: Places::few(),
+                budgets: Places::one_each(),
                 trusted_proxies: Arc::default(),
                 passwords: Passwords::default(),
                 vault: Vault::default(),

@@ -144,6 +144,7 @@ impl Running {
                 prices: Arc::clone(&prices),
                 objects: Arc::clone(&objects),
                 clock: Arc::clone(&clock),
+                max_body_bytes: config.proxy.max_body_bytes,
             },
             settled: Arc::clone(&settled),
         };

@@ -33,7 +33,7 @@ use self::change::Change;
 use self::disk::Disk;
 use self::keeper::{Keeper, Offer};
 use self::load::{Fingerprint, Scope};
-pub(crate) use self::load::{Targets, load_key};
+pub(crate) use self::load::{Targets, load_key, tenant};
 pub(crate) use self::memory::Memory;
 use self::rules::Whose;
 pub(crate) use self::state::{InForce, SnapshotState};

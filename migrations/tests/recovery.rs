@@ -59,6 +59,7 @@ const TENANT: &str = "
     INSERT INTO subscriptions (org_id) VALUES ('00000000-0000-0000-0000-000000000001');
     INSERT INTO mcp_usage (time, org_id, project_id, server_name, tool_name, request_id, status)
         VALUES (now(), gen_random_uuid(), gen_random_uuid(), 'github', 'search', gen_random_uuid(), 'success');
+    SELECT set_retention('mcp_usage', '31 days');
 ";
 
 /// Where backups and the servers' folders are.

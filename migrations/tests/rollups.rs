@@ -273,15 +273,57 @@ async fn retention_is_set_by_one_call_and_refuses_what_would_lose_history() {
         assert!(client.batch_execute(sql).await.is_err(), "{sql}");
     }
     for (relation, keep) in [
-        ("usage_events", "now() - interval '60 days'"),
-        ("mcp_usage", "now() - interval '30 days'"),
-        ("usage_minute", "now() - interval '7 days'"),
+        ("usage_events", "interval '60 days'"),
+        ("mcp_usage", "interval '30 days'"),
+        ("usage_minute", "interval '7 days'"),
         ("usage_hourly", "NULL"),
         ("usage_daily", "NULL"),
     ] {
-        let sql = format!("SELECT kept_since('{relation}') IS NOT DISTINCT FROM {keep}");
+        let sql = format!("SELECT retention_of('{relation}') IS NOT DISTINCT FROM {keep}");
         assert!(query::<bool>(&client, &sql).await, "{relation}");
     }
+}
+
+/// How many days back there was every row, at a moment so many days from now; none: since ever.
+async fn days_kept(client: &Client, relation: &str, later: i32) -> Option<i32> {
+    let sql = format!(
+        "SELECT round(extract(epoch FROM now() + days - kept_since('{relation}', now() + days)) / 86400)::int
+        FROM make_interval(days => {later}) AS days"
+    );
+    query(client, &sql).await
+}
+
+#[tokio::test]
+async fn what_was_dropped_stays_dropped_when_more_is_kept() {
+    let database = Database::migrated().await;
+    let client = database.connect().await;
+    assert_eq!(days_kept(&client, "usage_events", 0).await, Some(30));
+    let set = async |relation: &str, keep: &str| {
+        let sql = format!("SELECT set_retention('{relation}', {keep})");
+        client.batch_execute(&sql).await.unwrap();
+    };
+    for relation in ["usage_events", "usage_hourly"] {
+        let before = days_kept(&client, relation, 0).await.unwrap();
+        set(relation, "'365 days'").await;
+        for (later, kept) in [(0, before), (10, before + 10), (400, 365)] {
+            let days = days_kept(&client, relation, later).await;
+            assert_eq!(days, Some(kept), "{relation} in {later} days");
+        }
+        set(relation, "NULL").await;
+        let days = days_kept(&client, relation, 0).await;
+        assert_eq!(days, Some(before), "{relation}: no longer gap is made");
+        set(relation, "'40 days'").await;
+        let least = before.min(40);
+        assert_eq!(days_kept(&client, relation, 0).await, Some(least));
+        set(relation, "'400 days'").await;
+        assert_eq!(
+            days_kept(&client, relation, 0).await,
+            Some(least),
+            "{relation}: the shortest that there was counts"
+        );
+    }
+    assert_eq!(days_kept(&client, "usage_daily", 0).await, None);
+    assert_eq!(days_kept(&client, "usage_minute", 0).await, Some(7));
 }
 
 #[tokio::test]

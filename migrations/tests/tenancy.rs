@@ -32,6 +32,7 @@ const NOT_OF_TENANTS: &[&str] = &[
     "ingest_dead_letters",
     "ingest_dedupe",
     "mcp_usage",
+    "retention_floors",
     "schema_migrations",
     "sessions",
     "time_series",

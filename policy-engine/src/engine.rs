@@ -29,6 +29,7 @@ pub use replay::{Past, Replay, Replayed, Untold};
 pub use settled::{Correction, LateUsage, Settled};
 
 use crate::book::Book;
+use crate::budget::People;
 use crate::project::ProjectRules;
 use crate::rate::Rates;
 use crate::rules::Policy;
@@ -82,8 +83,18 @@ impl Engine {
         org: &Arc<OrgSource>,
         projects: &[Arc<ProjectSource>],
     ) -> Vec<PolicyFaults> {
+        self.replace_among(Arc::new(compile::people(org, projects)), org, projects)
+    }
+
+    /// The same where it is known who there is, and may not be said in `org`.
+    fn replace_among(
+        &self,
+        people: Arc<People>,
+        org: &Arc<OrgSource>,
+        projects: &[Arc<ProjectSource>],
+    ) -> Vec<PolicyFaults> {
         let mut organization = self.organizations.entry(org.id).or_default();
-        let compiled = compile::organization(org, projects, &organization, &self.rates);
+        let compiled = compile::among(people, org, projects, &organization, &self.rates);
         let gone: Vec<_> = organization
             .projects
             .iter()

@@ -63,7 +63,12 @@ pub(crate) fn check(
             needed: if reads { "read" } else { "write" },
         });
     }
-    match key.tenant {
+    check_tenant(key.tenant)
+}
+
+/// Whether keys may be used at all.
+pub(crate) fn check_tenant(tenant: TenantState) -> Result<(), Failure> {
+    match tenant {
         TenantState::Active => Ok(()),
         TenantState::ProjectInactive => Err(Failure::ProjectInactive),
         TenantState::OrganizationInactive => Err(Failure::OrganizationInactive),

@@ -70,5 +70,5 @@ pub use ops::{OpsSource, serve as serve_ops};
 pub use options::Options;
 pub use server::{DataPlane, Resources};
 pub use spending::Spending;
-pub use trial::{Asked, Refusal, Trials, Verdict};
+pub use trial::{Asked, Refusal, Trials, Verdict, With};
 pub use upstream::{Target, TargetError, UpstreamOptions};

@@ -17,7 +17,7 @@ use crate::authenticate;
 use crate::batch_gate::BatchGate;
 use crate::failure::Failure;
 use crate::headers;
-use crate::keys::KeyRecord;
+use crate::keys::{KeyRecord, TenantState};
 use crate::looks::Looks;
 use crate::objects::UpstreamObjects;
 use crate::options::Options;
@@ -33,6 +33,8 @@ pub struct Trials {
     pub objects: Arc<UpstreamObjects>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// `Options::max_body_bytes`
+    pub max_body_bytes: u64,
 }
 
 /// A request that nobody makes.
@@ -42,10 +44,19 @@ pub struct Asked<'a> {
     pub head: &'a Parts,
     /// Its body, as it would come.
     pub body: &'a Bytes,
-    /// The key it would come with; none: a good one of the caller's project.
-    pub key: Option<&'a KeyRecord>,
+    /// The key it would come with.
+    pub key: With<'a>,
     /// Who makes it.
     pub caller: &'a Caller,
+}
+
+/// With which key.
+#[derive(Debug, Clone, Copy)]
+pub enum With<'a> {
+    /// This one.
+    Key(&'a KeyRecord),
+    /// A good one of the caller's project, which is in service or not.
+    Good(TenantState),
 }
 
 /// What would come of it.
@@ -100,7 +111,10 @@ impl Trials {
         let (caller, now) = (asked.caller, self.clock.now());
         let items = || rules.item_rules(caller, now);
         let looks = Looks::of(Some(endpoint), &head.method, head.uri.path(), items);
-        let limit = read_body::endpoint_limit(endpoint);
+        let limit = read_body::endpoint_limit(endpoint).min(self.max_body_bytes);
+        if u64::try_from(asked.body.len()).unwrap_or(u64::MAX) > limit {
+            return Err(Undecided::Failed(Failure::BodyTooLarge { limit }));
+        }
         let read = read_body::look_into(looks, &head.headers, asked.body, limit);
         let inspected = read.map_err(Undecided::Failed)?;
         let explained = admission::with_request(endpoint, head, &inspected, |request| {
@@ -142,11 +156,17 @@ impl Trials {
             Route::Probe => return Ok(None),
             Route::Unknown => return Err(Failure::PathUnknown),
         };
-        if let Some(key) = asked.key {
-            let address: IpAddr = asked.caller.address;
-            authenticate::check(key, &head.method, address, self.clock.now())?;
-        }
-        let own_upstream_key = asked.key.is_some_and(|key| key.own_upstream_key);
+        let own_upstream_key = match asked.key {
+            With::Key(key) => {
+                let address: IpAddr = asked.caller.address;
+                authenticate::check(key, &head.method, address, self.clock.now())?;
+                key.own_upstream_key
+            }
+            With::Good(tenant) => {
+                authenticate::check_tenant(tenant)?;
+                false
+            }
+        };
         let mut is_made = false;
         if let Some(object) = &object {
             let tenant = (asked.caller.project_id, own_upstream_key);

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 const MOST: usize = 16;
@@ -12,6 +15,8 @@ const MOST_OF_ONE: usize = 4;
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     running: Arc<Mutex<BTreeMap<Uuid, usize>>>,
+    /// Told of each that is given back.
+    freed: Arc<Notify>,
     most: usize,
     most_of_one: usize,
 }
@@ -36,9 +41,15 @@ impl Places {
         Self::new(2, 1)
     }
 
+    /// For what is short, and of one organization done one after the other.
+    pub(crate) fn one_each() -> Self {
+        Self::new(MOST, 1)
+    }
+
     fn new(most: usize, most_of_one: usize) -> Self {
         Self {
             running: Arc::default(),
+            freed: Arc::default(),
             most,
             most_of_one,
         }
@@ -58,6 +69,22 @@ impl Places {
             org_id,
         })
     }
+
+    /// The same, for who can wait so long.
+    pub(crate) async fn take_within(&self, org_id: Uuid, patience: Duration) -> Option<Place> {
+        let taking = async {
+            loop {
+                // Listened for first: what is given back between looking and waiting is not missed.
+                let mut freed = std::pin::pin!(self.freed.notified());
+                let _first = freed.as_mut().enable();
+                if let Some(place) = self.take(org_id) {
+                    return place;
+                }
+                freed.await;
+            }
+        };
+        timeout(patience, taking).await.ok()
+    }
 }
 
 impl Drop for Place {
@@ -68,6 +95,8 @@ impl Drop for Place {
             Some(own) if *own > 1 => *own -= 1,
             _ => drop(running.remove(&self.org_id)),
         }
+        drop(running);
+        self.places.freed.notify_waiters();
     }
 }
 
@@ -88,5 +117,21 @@ mod tests {
         assert!(of(1).is_some());
         drop((taken, others));
         assert!(places.running.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_can_wait_gets_the_next_place_that_is_given_back() {
+        let places = Places::one_each();
+        let one = Uuid::from_u128(1);
+        let held = places.take(one).unwrap();
+        let short = Duration::from_millis(1);
+        assert!(places.take_within(one, short).await.is_none());
+        let other = places.take_within(Uuid::from_u128(2), short).await;
+        assert!(other.is_some(), "others don't wait for it");
+        let long = Duration::from_secs(60);
+        let waiting = (0..3).map(|_| async { places.take_within(one, long).await.is_some() });
+        let freeing = async { drop(held) };
+        let (all, ()) = tokio::join!(futures_util::future::join_all(waiting), freeing);
+        assert_eq!(all, [true; 3], "one after the other");
     }
 }

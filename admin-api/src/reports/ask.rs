@@ -26,6 +26,8 @@ pub(super) struct Ask {
     pub(super) to: DateTime<Utc>,
     /// Where the last page ends.
     until: DateTime<Utc>,
+    /// Which report it is a page of.
+    shape: u64,
 }
 
 impl Ask {
@@ -44,12 +46,17 @@ impl Ask {
             return Err(ApiError::invalid("limit", format!("must be 1 to {most}")));
         }
         let page = words.one("page")?;
+        let shape = words.shape();
         let (since, until) = span(words, width)?;
         let (from, until) = match &page {
             None => (since, until),
-            Some(page) => read_page(page)
-                .filter(|(from, _)| *from >= since && width.beginning(*from) == Some(*from))
-                .ok_or_else(|| ApiError::invalid("page", "is no next_page of this report"))?,
+            Some(page) => {
+                let (from, end) = read_page(page, shape)
+                    .filter(|(from, _)| *from >= since && width.beginning(*from) == Some(*from))
+                    .ok_or_else(|| ApiError::invalid("page", "is no next_page of this report"))?;
+                // Nobody's pages go beyond what there can be by now.
+                (from, end.min(until))
+            }
         };
         let to = width.after(from, limit).unwrap_or(until).min(until);
         Ok(Self {
@@ -57,6 +64,7 @@ impl Ask {
             from,
             to,
             until,
+            shape,
         })
     }
 
@@ -88,7 +96,7 @@ impl Ask {
         Report {
             data,
             has_more,
-            next_page: has_more.then(|| write_page(starting_at, self.until)),
+            next_page: has_more.then(|| write_page(self.shape, starting_at, self.until)),
         }
     }
 }
@@ -116,13 +124,16 @@ fn span(words: &mut Words, width: Width) -> Result<(DateTime<Utc>, DateTime<Utc>
     Ok((since, until.max(since)))
 }
 
-/// What a page begins with, and where the last one ends: of a report up to now, that doesn't move while it is read.
-fn write_page(from: DateTime<Utc>, until: DateTime<Utc>) -> String {
-    format!("page_{:x}_{:x}", from.timestamp(), until.timestamp())
+/// Of which report it is, what a page begins with, and where the last one ends: of a report up to now, that doesn't move while it
+/// is read.
+fn write_page(shape: u64, from: DateTime<Utc>, until: DateTime<Utc>) -> String {
+    let (from, until) = (from.timestamp(), until.timestamp());
+    format!("page_{shape:016x}_{from:x}_{until:x}")
 }
 
-fn read_page(page: &str) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-    let (from, until) = page.strip_prefix("page_")?.split_once('_')?;
+fn read_page(page: &str, shape: u64) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let own = format!("page_{shape:016x}_");
+    let (from, until) = page.strip_prefix(&own)?.split_once('_')?;
     let moment = |text: &str| {
         let is_plain = text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let seconds = i64::from_str_radix(text, 16).ok().filter(|_| is_plain)?;
@@ -180,8 +191,62 @@ mod tests {
         let report = ask.report(found, whole);
         assert_eq!(report.data.len(), 2);
         assert_eq!(report.data[1].results, [2]);
-        let next = read_page(&report.next_page.unwrap()).unwrap();
+        let next = read_page(&report.next_page.unwrap(), ask.shape).unwrap();
         assert_eq!(next, (whole, at("2026-01-20T00:00:00Z")));
+    }
+
+    fn next_page(query: &str) -> String {
+        let ask = ask(query).unwrap();
+        ask.report::<()>(Vec::new(), ask.to).next_page.unwrap()
+    }
+
+    #[test]
+    fn a_page_is_of_its_own_report_and_of_no_other() {
+        let page = next_page(&format!("{SPAN}&limit=4"));
+        let other_start = SPAN.replace("01-01", "01-02");
+        let other_end = SPAN.replace("01-20", "01-19");
+        for other in [
+            format!("{SPAN}&bucket_width=1h"),
+            format!("{SPAN}&bucket_width=1m"),
+            other_start,
+            other_end,
+        ] {
+            let error = ask(&format!("{other}&page={page}")).unwrap_err();
+            let body = error.body("");
+            assert_eq!(body["error"]["details"]["path"], "page", "{other}");
+        }
+        for (words, same) in [
+            ("a[]=1&b=2&limit=3&page=x", true),
+            ("b=2&a%5B%5D=1", true),
+            ("b=2&a[]=1&a[]=1", false),
+            ("b=2&a[]=2", false),
+            ("b=2", false),
+        ] {
+            let shape = |query: &str| Words::read(query).unwrap().shape();
+            assert_eq!(shape(words) == shape("a[]=1&b=2"), same, "{words}");
+        }
+        // How many there are in a page may be another number for each.
+        assert!(ask(&format!("{SPAN}&limit=9&page={page}")).is_ok());
+    }
+
+    #[test]
+    fn a_page_that_somebody_made_up_ends_where_the_report_does() {
+        let query = format!("{SPAN}&limit=31");
+        let whole = ask(&query).unwrap();
+        let forged = write_page(whole.shape, whole.from, at("9000-01-01T00:00:00Z"));
+        let forged = ask(&format!("{query}&page={forged}")).unwrap();
+        assert_eq!((forged.to, forged.until), (whole.to, whole.until));
+        let open = "starting_at=2026-01-01T00:00:00Z&limit=1";
+        let shape = ask(open).unwrap().shape;
+        let today = Width::Day.beginning(Utc::now()).unwrap();
+        let forged = write_page(shape, today, at("9000-01-01T00:00:00Z"));
+        let forged = ask(&format!("{open}&page={forged}")).unwrap();
+        assert!(
+            forged
+                .report::<()>(Vec::new(), forged.to)
+                .next_page
+                .is_none()
+        );
     }
 
     #[test]

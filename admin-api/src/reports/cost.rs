@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::amount;
 use super::ask::Ask;
 use super::split::{Books, Line, Of, day};
-use super::words::Words;
+use super::words::{AN_ID, Words};
 use super::{Asked, Bracketed, Report};
 use crate::caller::Caller;
 use crate::error::{ApiError, Result};
@@ -46,6 +46,9 @@ struct Params {
     /// Some of `workspace_id`, `description`.
     #[param(rename = "group_by[]")]
     group_by: Option<Vec<String>>,
+    /// Of these projects alone. Not in the Claude API.
+    #[param(rename = "workspace_ids[]")]
+    workspace_ids: Option<Vec<Uuid>>,
     /// Of callers of the whole installation: of one organization alone. Not in the Claude API.
     org_id: Option<Uuid>,
 }
@@ -55,6 +58,7 @@ pub(super) struct Query {
     ask: Ask,
     by_workspace: bool,
     by_description: bool,
+    workspaces: Option<Vec<Uuid>>,
     org_id: Option<Uuid>,
 }
 
@@ -67,7 +71,8 @@ impl Asked for Query {
             ask,
             by_workspace: is_grouped("workspace_id"),
             by_description: is_grouped("description"),
-            org_id: words.parsed("org_id", "an id of ours, which is a UUID")?,
+            workspaces: words.ids("workspace_ids")?,
+            org_id: words.parsed("org_id", AN_ID)?,
         })
     }
 }
@@ -85,6 +90,7 @@ impl Query {
         filter.and(&format!("t.{moment} < ?"), span.1);
         filter.and_if("t.org_id = ?", caller.org_id);
         filter.and_if("t.org_id = ?", self.org_id);
+        filter.and_if("t.project_id = ANY(?)", self.workspaces.clone());
         filter
     }
 
@@ -217,7 +223,9 @@ async fn costs_of_day(
 }
 
 fn too_many() -> ApiError {
-    let message = format!("makes more than {MOST_RESULTS} results of a day");
+    let message = format!(
+        "makes more than {MOST_RESULTS} results of a day; ask for some workspace_ids[] at a time"
+    );
     ApiError::invalid("group_by", message)
 }
 

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::ask::Ask;
-use super::words::Words;
+use super::words::{AN_ID, Words};
 use super::{Asked, Bracketed, Report};
 use crate::caller::Caller;
 use crate::error::{ApiError, Result};
@@ -102,11 +102,11 @@ impl Asked for Query {
         filter.and("t.bucket < ?", ask.to);
         filter.and_if("t.org_id = ?", words.parsed::<Uuid>("org_id", AN_ID)?);
         let mut needs = Needs::default();
-        let (accounts, keys) = (ids(words, "account_ids")?, ids(words, "api_key_ids")?);
+        let (accounts, keys) = (words.ids("account_ids")?, words.ids("api_key_ids")?);
         needs.keys = accounts.is_some() || keys.is_some();
         filter.and_if("t.user_id = ANY(?)", accounts);
         filter.and_if("t.api_key_id = ANY(?)", keys);
-        filter.and_if("t.project_id = ANY(?)", ids(words, "workspace_ids")?);
+        filter.and_if("t.project_id = ANY(?)", words.ids("workspace_ids")?);
         let some = |values: Vec<String>| (!values.is_empty()).then_some(values);
         filter.and_if("t.model = ANY(?)", some(words.list("models")?));
         // Nobody is one.
@@ -134,7 +134,6 @@ impl Asked for Query {
     }
 }
 
-const AN_ID: &str = "an id of ours, which is a UUID";
 /// What can be looked for beside ids and models: the parameter, the column, the words that there are.
 const OF_REQUESTS: [(&str, &str, &[&str]); 4] = [
     ("service_tiers", "service_tier", &[]),
@@ -142,11 +141,6 @@ const OF_REQUESTS: [(&str, &str, &[&str]); 4] = [
     ("inference_geos", "inference_geo", &[]),
     ("speeds", "speed", &["standard", "fast"]),
 ];
-
-fn ids(words: &mut Words, name: &str) -> Result<Option<Vec<Uuid>>> {
-    let ids = words.parsed_list(name, AN_ID)?;
-    Ok((!ids.is_empty()).then_some(ids))
-}
 
 /// What was used in a bucket by one of each group; what isn't grouped by is null.
 #[derive(Debug, Serialize, ToSchema)]

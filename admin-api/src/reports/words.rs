@@ -1,15 +1,24 @@
 //! A query as the Claude Admin API has it: lists are names that come again, with brackets behind them.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::str::FromStr;
+
+use uuid::Uuid;
 
 use crate::error::{ApiError, Result};
 
 /// More than any list has; what stands in them becomes a condition.
 const MOST_ITEMS: usize = 100;
 
+pub(super) const AN_ID: &str = "an id of ours, which is a UUID";
+
+/// What may be another one for each page.
+const OF_A_PAGE: [&str; 3] = ["page", "limit", "beta"];
+
 /// The pairs that nobody has asked for yet.
 pub(super) struct Words {
     pairs: Vec<(String, String)>,
+    shape: u64,
 }
 
 impl Words {
@@ -23,8 +32,16 @@ impl Words {
                 name.replace('\0', "\\u0000"),
                 "has a character that no value has: %00",
             )),
-            None => Ok(Self { pairs }),
+            None => Ok(Self {
+                shape: shape(&pairs),
+                pairs,
+            }),
         }
+    }
+
+    /// The same for all pages of a report, and for no other report but by chance.
+    pub(super) fn shape(&self) -> u64 {
+        self.shape
     }
 
     /// A value that is given once at most.
@@ -65,6 +82,12 @@ impl Words {
         parsed.collect()
     }
 
+    /// The same, of ids; none, if there is none.
+    pub(super) fn ids(&mut self, name: &str) -> Result<Option<Vec<Uuid>>> {
+        let ids = self.parsed_list(name, AN_ID)?;
+        Ok((!ids.is_empty()).then_some(ids))
+    }
+
     /// The same, of words that there are.
     pub(super) fn known_list(&mut self, name: &str, known: &[&str]) -> Result<Vec<String>> {
         let values = self.list(name)?;
@@ -86,6 +109,19 @@ impl Words {
         let taken = self.pairs.extract_if(.., |(name, _)| is_meant(name));
         taken.map(|(_, value)| value).collect()
     }
+}
+
+/// Of all that is given, in whatever order.
+fn shape(pairs: &[(String, String)]) -> u64 {
+    let named = |(name, value): &(String, String)| {
+        let name = name.strip_suffix("[]").unwrap_or(name);
+        (!OF_A_PAGE.contains(&name)).then(|| (name.to_owned(), value.clone()))
+    };
+    let mut pairs: Vec<_> = pairs.iter().filter_map(named).collect();
+    pairs.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    pairs.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn parse<T: FromStr>(path: &str, value: &str, what: &str) -> Result<T> {

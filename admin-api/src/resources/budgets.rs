@@ -5,6 +5,8 @@
 
 mod shown;
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use domain::{ApiKeyId, OrgId, ProjectId, UserId};
@@ -28,6 +30,8 @@ use crate::transaction::Transaction;
 use shown::Budget;
 
 const MAX_LIMIT: u16 = 1_000;
+/// So long one waits until others of the organization have read.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// As long as any that is counted by.
 const MOST_OF_A_MODEL: usize = 255;
 
@@ -91,8 +95,15 @@ pub(crate) async fn list(
     .await?;
     let (now, model) = (shared.clock.now(), query.model);
     let (engine, model_asked) = (in_force.engine, model.clone());
-    // Counters that aren't there yet are summed up first, which may take a while where there are many keys.
+    // Counters that aren't there yet are summed up first, which may take a while where there are many keys, and which requests
+    // of the organization wait for: not more than one at a time, to its end, whoever waits for it.
+    let place = shared.budgets.take_within(org_id, PATIENCE).await;
+    let place = place.ok_or_else(|| {
+        let message = "others of the organization are reading what is left of budgets; try again";
+        ApiError::busy("budgets_busy", message)
+    })?;
     let reading = tokio::task::spawn_blocking(move || {
+        let _place = place;
         let of = LimitsOf {
             org_id: OrgId(org_id),
             whom,

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use admin_api::{Asked, DataPlane, InForce, Refusal, Verdict};
+use admin_api::{Asked, DataPlane, InForce, Refusal, Verdict, With};
 use policy_engine::{Engine, Notes, Rehearsal};
 use proxy::{KeyIndex, Trials};
 use uuid::Uuid;
 
 use crate::settled::SettledState;
+use crate::snapshot::tenant;
 
 /// Decides about requests that nobody makes.
 #[derive(Debug)]
@@ -33,21 +34,27 @@ impl Judge {
 
 impl DataPlane for Judge {
     fn judge(&self, rules: &Rehearsal, asked: &Asked<'_>) -> Verdict {
-        let key = asked.key.map(|hash| self.keys.get(hash));
-        // A key that was made just now isn't known yet.
-        if matches!(key, Some(None)) {
-            return Verdict {
-                refusal: Some(shown(proxy::Refusal::key_unknown())),
-                notes: Notes::default(),
-                steps: Vec::new(),
-            };
-        }
+        let known;
+        let key = match asked.key {
+            With::Key(hash) => {
+                // A key that was made just now isn't known yet.
+                let Some(key) = self.keys.get(hash) else {
+                    return unknown();
+                };
+                known = key;
+                proxy::With::Key(&known)
+            }
+            With::Good {
+                project,
+                organization,
+            } => proxy::With::Good(tenant(project, organization)),
+        };
         let verdict = self.trials.judge(
             rules,
             &proxy::Asked {
                 head: asked.head,
                 body: asked.body,
-                key: key.flatten().as_deref(),
+                key,
                 caller: asked.caller,
             },
         );
@@ -60,6 +67,14 @@ impl DataPlane for Judge {
 
     fn is_settled(&self) -> bool {
         self.settled.is_known()
+    }
+}
+
+fn unknown() -> Verdict {
+    Verdict {
+        refusal: Some(shown(proxy::Refusal::key_unknown())),
+        notes: Notes::default(),
+        steps: Vec::new(),
     }
 }
 

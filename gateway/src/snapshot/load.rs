@@ -259,7 +259,8 @@ fn status(text: &str) -> KeyStatus {
     }
 }
 
-fn tenant(project_active: bool, organization_active: bool) -> TenantState {
+/// What becomes of the keys of a project that is active or not, of an organization that is or not.
+pub(crate) fn tenant(project_active: bool, organization_active: bool) -> TenantState {
     match (organization_active, project_active) {
         (true, true) => TenantState::Active,
         (true, false) => TenantState::ProjectInactive,

@@ -5,7 +5,7 @@ mod past;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::client::{Answer, question};
-use testkit::{Client, Tenant, eventually};
+use testkit::{Client, Scene, Tenant, eventually};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -399,6 +399,81 @@ async fn what_the_data_plane_refuses_without_a_rule_is_told_as_well() {
         for decision in [&done["now"], &done["with_policy"]] {
             assert_eq!(decision["status"], status, "{request}: {done}");
             assert_eq!(decision["error_code"], code, "{request}: {done}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_passes_whose_project_or_organization_is_not_in_service() {
+    let (stage, key) = stage().await;
+    let admin = stage.of_tenant("admin").await;
+    let tenant = &stage.scene.tenant;
+    let policy =
+        json!({"name": "p", "policy_type": "usage", "rules": {"max_tokens_per_day": 1_000_000}});
+    let asked = Asked::message(&json!({}));
+    let mut by_project = asked.shown(key);
+    let fields = by_project.as_object_mut().unwrap();
+    fields.remove("api_key_id");
+    fields.insert("project_id".to_owned(), json!(tenant.project_id));
+    let body = json!({"policy": policy, "request": by_project});
+    let done = dry_run(&admin, &body).await;
+    assert_eq!(done["now"]["allowed"], true, "{done}");
+    for (table, id, status, code) in [
+        ("projects", tenant.project_id, "paused", "project_inactive"),
+        (
+            "organizations",
+            tenant.org_id,
+            "suspended",
+            "organization_inactive",
+        ),
+    ] {
+        let sql = format!("UPDATE {table} SET status = '{status}' WHERE id = $1");
+        stage.scene.sql.execute(&sql, &[&id]).await.unwrap();
+        let met = eventually("the data plane refuses", || async {
+            let answer = asked.send(&stage).await;
+            (met(&answer).error_code == code).then(|| met(&answer))
+        })
+        .await;
+        // Callers of a suspended organization have no API.
+        let done = dry_run(&stage.installation, &of_tenant(&body, tenant)).await;
+        for decision in [&done["now"], &done["with_policy"]] {
+            assert_eq!(said(decision), met, "{done}");
+        }
+    }
+}
+
+/// The same for callers of the whole installation, who say whose the policy is.
+fn of_tenant(body: &Value, tenant: &Tenant) -> Value {
+    let mut body = body.clone();
+    body["policy"]["org_id"] = json!(tenant.org_id);
+    body["policy"]["created_by"] = json!(tenant.user_id);
+    body
+}
+
+#[tokio::test]
+async fn a_body_is_too_large_for_a_dry_run_when_it_is_for_the_gateway() {
+    let stage = Stage::with(Scene::new().await, |gateway| {
+        gateway.env("MINDWEAVE_PROXY_MAX_BODY_BYTES", "400")
+    })
+    .await;
+    let row = stage.scene.sql.query_one("SELECT id FROM api_keys", &[]);
+    let key: Uuid = row.await.unwrap().get(0);
+    let admin = stage.of_tenant("admin").await;
+    let policy =
+        json!({"name": "p", "policy_type": "usage", "rules": {"max_tokens_per_day": 1_000_000}});
+    for (length, passes) in [(10, true), (1_000, false)] {
+        let asked = Asked::message(&json!({"system": "x".repeat(length)}));
+        let done = dry_run(
+            &admin,
+            &json!({"policy": policy, "request": asked.shown(key)}),
+        )
+        .await;
+        let answer = asked.send(&stage).await;
+        assert_eq!(answer.status == StatusCode::OK, passes, "{answer:?}");
+        assert_eq!(done["now"]["allowed"], passes, "{done}");
+        if !passes {
+            assert_eq!(said(&done["now"]), met(&answer));
+            assert_eq!(said(&done["with_policy"]), met(&answer));
         }
     }
 }

@@ -158,6 +158,11 @@ async fn what_can_not_be_reported_is_said_with_its_place() {
             "limit",
         ),
         (USAGE, &format!("{since}&limit=1&limit=2"), "limit"),
+        (
+            COST,
+            &format!("{since}&workspace_ids[]=x"),
+            "workspace_ids[0]",
+        ),
         (USAGE, &format!("{since}&page=page_zz_1"), "page"),
         (COST, &format!("{since}&page=page_1_2"), "page"),
         (

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::amounts::Amounts;
 use crate::budget::{Holder, kept_of_model, model_hash};
-use crate::limit::Window;
+use crate::limit::{Per, Scope, Window};
 
 /// Windows that are kept: all but the minute.
 const KEPT: [Window; 4] = [Window::Hour, Window::Day, Window::Week, Window::Month];
@@ -35,12 +35,25 @@ struct Index {
 }
 
 /// Which accounts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of<'a> {
     All,
     Key(ApiKeyId),
     /// Those that may have used a model.
     Model(&'a str),
+}
+
+impl<'a> Of<'a> {
+    /// Those that a counter of a holder and a model adds up.
+    pub(super) fn counted(per: Per, holder: &Holder, model: &'a str) -> Self {
+        match per {
+            Per {
+                scope: Scope::Key, ..
+            } => Self::Key(holder.key_id),
+            Per { model: true, .. } => Self::Model(model),
+            Per { model: false, .. } => Self::All,
+        }
+    }
 }
 
 /// One key's: more than one if it became another project's or user's.
@@ -146,6 +159,11 @@ impl Ledger {
         accounts[place].cell(holder.key_id, model, amounts, &mut self.index)
     }
 
+    /// Whether a model has a place of its own in some account.
+    pub(super) fn knows(&self, model: &str) -> bool {
+        self.index.models.contains(&model_hash(model))
+    }
+
     /// Accounts, with whose they are.
     pub(super) fn accounts(
         &self,
@@ -154,9 +172,7 @@ impl Ledger {
     ) -> impl Iterator<Item = (Holder, &Account)> {
         let (one, all, some) = match of {
             Of::Key(key_id) => (self.keys.get_key_value(&key_id), None, None),
-            Of::Model(model) if !self.index.models.contains(&model_hash(model)) => {
-                (None, None, Some(&self.index.rests))
-            }
+            Of::Model(model) if !self.knows(model) => (None, None, Some(&self.index.rests)),
             Of::All | Of::Model(_) => (None, Some(&self.keys), None),
         };
         let some = some.into_iter().flatten();

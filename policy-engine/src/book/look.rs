@@ -2,10 +2,11 @@
 //!
 //! Guarantees: who asks whether a request would pass changes nothing, and is told what a request that is made is told: both go
 //! through one loop. Who reads many counters does so in one step, and goes through the ledger once at the most, for all those
-//! that have to be made from it.
+//! that have to be made from it, and only where the data plane would. A model that nobody used gets no counter by being asked for.
 
 use domain::{Picodollars, Timestamp};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::counter::Counter;
@@ -164,8 +165,11 @@ impl State {
         at: Timestamp,
     ) -> Vec<Looked> {
         let at = self.latest.map_or(at, |latest| latest.max(at));
+        let mut sums = FxHashMap::default();
         for (wanted, index, spent) in self.missing(wanted, people, at) {
-            self.put(wanted, index, spent);
+            if !self.put(wanted, index, spent) {
+                sums.insert(wanted.account, spent);
+            }
         }
         let looked = wanted.iter().map(|wanted| {
             let window = wanted.budget.limit.window;
@@ -173,7 +177,7 @@ impl State {
             let index = in_window(counter, window, at);
             let (spent, held) = counter.map_or((0, 0), |counter| counter.in_window(index));
             Looked {
-                spent,
+                spent: sums.get(&wanted.account).copied().unwrap_or(spent),
                 held,
                 resets_at: window.start(index.saturating_add(1)),
             }
@@ -182,29 +186,41 @@ impl State {
     }
 
     /// Those that are missing or out of date, with their windows and what they have to begin with: in one go through the ledger,
-    /// whatever their number.
-    fn missing<'w, 'a>(
+    /// whatever their number. The ledger doesn't keep minutes: a counter of one that isn't there begins with nothing.
+    pub(super) fn missing<'w, 'a>(
         &self,
         wanted: &'w [Wanted<'a>],
         people: &People,
         at: Timestamp,
     ) -> Vec<(&'w Wanted<'a>, i32, u64)> {
-        let missing = wanted.iter().filter_map(|wanted| {
+        let kept = |wanted: &&Wanted<'_>| wanted.budget.limit.window != Window::Minute;
+        let missing = wanted.iter().filter(kept).filter_map(|wanted| {
             let counter = self.counters.get(&wanted.account);
             let index = in_window(counter, wanted.budget.limit.window, at);
             let is_missing = counter.is_none_or(Counter::is_stale);
             is_missing.then_some((wanted, index, 0))
         });
         let mut missing: Vec<_> = missing.collect();
-        let Some((first, ..)) = missing.first() else {
-            return missing;
-        };
-        let (org_id, of) = (first.holder.org_id, what_to_walk(&missing));
+        for of in walks(missing.iter().map(|(wanted, ..)| *wanted)) {
+            self.walk(of, &mut missing, people);
+        }
+        missing
+    }
+
+    /// Adds up those that one walk is for.
+    fn walk(&self, of: Of<'_>, missing: &mut [(&Wanted<'_>, i32, u64)], people: &People) {
+        let mut org_id = None;
         let mut places: FxHashMap<Uuid, Vec<usize>> = FxHashMap::default();
         for (place, (wanted, ..)) in missing.iter().enumerate() {
-            let of = places.entry(wanted.account.holder).or_default();
-            of.push(place);
+            if of == Of::All || of == wanted.walk() {
+                org_id = Some(wanted.holder.org_id);
+                let of = places.entry(wanted.account.holder).or_default();
+                of.push(place);
+            }
         }
+        let Some(org_id) = org_id else {
+            return;
+        };
         for (holder, entry) in self.ledger.accounts(org_id, of) {
             let user = holder.user_id.map_or(Uuid::nil(), |user| user.0);
             let of = [holder.org_id.0, holder.project_id.0, user, holder.key_id.0];
@@ -215,27 +231,31 @@ impl State {
                 }
             }
         }
-        missing
     }
 
-    fn put(&mut self, wanted: &Wanted<'_>, index: i32, spent: u64) {
-        let window = wanted.budget.limit.window;
-        // Nobody but the counter knows what was used in a minute.
-        if window == Window::Minute {
-            return;
-        }
+    /// Makes a counter, or makes it right. Answers whether it is there now: whoever reads can make up names of models, and none
+    /// of those is worth a counter before it is used.
+    fn put(&mut self, wanted: &Wanted<'_>, index: i32, spent: u64) -> bool {
         if let Some(counter) = self.counters.get_mut(&wanted.account) {
             counter.advance(index);
             counter.renew(spent);
-        } else {
-            self.make_room();
-            let counter = Counter::new(window, index, spent);
-            self.counters.insert(wanted.account, counter);
+            return true;
         }
+        if wanted.budget.per.model && !self.ledger.knows(wanted.model) {
+            return false;
+        }
+        self.make_room();
+        let counter = Counter::new(wanted.budget.limit.window, index, spent);
+        self.counters.insert(wanted.account, counter);
+        true
     }
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
+    fn walk(&self) -> Of<'a> {
+        Of::counted(self.budget.per, &self.holder, self.model)
+    }
+
     /// What an account of the ledger adds to it in a window. What a key used of models without a place of their own may have been
     /// the one that is asked for.
     fn used(&self, holder: &Holder, entry: &Entry, people: &People, index: i32) -> u64 {
@@ -255,12 +275,19 @@ impl Wanted<'_> {
     }
 }
 
-/// One key's accounts, if nothing else is asked for.
-fn what_to_walk<'a>(missing: &[(&Wanted<'_>, i32, u64)]) -> Of<'a> {
-    let mut keys = missing.iter().map(|(wanted, ..)| wanted);
-    let key_id = keys.clone().next().map(|first| first.holder.key_id);
-    match key_id {
-        Some(key_id) if keys.all(|wanted| wanted.account.holder == key_id.0) => Of::Key(key_id),
-        Some(_) | None => Of::All,
+/// The walks that counters are made by: one through everything where any of them needs that, else those of their keys and models.
+pub(super) fn walks<'w, 'a: 'w>(
+    missing: impl Iterator<Item = &'w Wanted<'a>>,
+) -> SmallVec<[Of<'a>; 2]> {
+    let mut walks = SmallVec::new();
+    for wanted in missing {
+        let of = wanted.walk();
+        if of == Of::All {
+            return SmallVec::from_slice(&[of]);
+        }
+        if !walks.contains(&of) {
+            walks.push(of);
+        }
     }
+    walks
 }

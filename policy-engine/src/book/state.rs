@@ -10,7 +10,7 @@ use super::ledger::{Ledger, Of};
 use super::look::{Desk, ask_each};
 use super::{AllHeld, Ask, Held, Standing, Unheld, Used, Watch};
 use crate::budget::{Account, Budget, People};
-use crate::limit::{Limit, Per, Scope, Window};
+use crate::limit::{Limit, Window};
 
 /// Beyond so many, those go that can be made again: callers make up names of models, and each may have a counter.
 const MOST_COUNTERS: usize = 1 << 18;
@@ -117,13 +117,7 @@ impl State {
         if window == Window::Minute {
             return 0;
         }
-        let of = match budget.per {
-            Per {
-                scope: Scope::Key, ..
-            } => Of::Key(ask.holder.key_id),
-            Per { model: true, .. } => Of::Model(ask.model),
-            Per { model: false, .. } => Of::All,
-        };
+        let of = Of::counted(budget.per, &ask.holder, ask.model);
         let mut spent = 0_u64;
         for (holder, entry) in self.ledger.accounts(ask.holder.org_id, of) {
             let rest = entry

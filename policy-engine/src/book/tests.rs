@@ -5,6 +5,7 @@ mod kept;
 mod models;
 mod moves;
 mod plain;
+mod reading;
 mod settled;
 
 use std::sync::atomic::{AtomicU64, Ordering};

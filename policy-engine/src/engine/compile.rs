@@ -33,22 +33,7 @@ pub(super) struct Compiled {
     pub(super) faults: Vec<PolicyFaults>,
 }
 
-pub(super) fn organization(
-    org: &OrgSource,
-    projects: &[Arc<ProjectSource>],
-    before: &Organization,
-    rates: &dyn Open,
-) -> Compiled {
-    among(
-        Arc::new(people(org, projects)),
-        org,
-        projects,
-        before,
-        rates,
-    )
-}
-
-/// The same where it is known who there is.
+/// Of the projects given; who there is in the organization is known already.
 pub(super) fn among(
     people: Arc<People>,
     org: &OrgSource,
@@ -235,7 +220,8 @@ impl Bound<'_> {
     }
 }
 
-fn people(org: &OrgSource, projects: &[Arc<ProjectSource>]) -> People {
+/// Who there is.
+pub(super) fn people(org: &OrgSource, projects: &[Arc<ProjectSource>]) -> People {
     let roles = org.roles.iter();
     People {
         // Whoever has a role that nobody knows has none.

@@ -15,17 +15,18 @@ use domain::{Clock, Endpoint, OrgId, PriceBook, ProjectId, Timestamp};
 
 pub use told::Untold;
 
+use super::rehearsal::without_roles;
 use super::{Engine, LateUsage, PolicyChange, Refused, Spend};
 use crate::book::Amounts;
 use crate::denial::Denial;
 use crate::facts::{Caller, Request};
 use crate::notes::Notes;
-use crate::source::{OrgSource, ProjectSource};
+use crate::source::ProjectSource;
 
 /// An organization's requests, decided about again, one after the other.
 #[derive(Debug)]
 pub struct Replay {
-    engine: Engine,
+    pub(super) engine: Engine,
     clock: Arc<Simulated>,
     untold: Vec<Untold>,
 }
@@ -87,7 +88,11 @@ impl Replay {
         change: Option<&PolicyChange>,
     ) -> Option<Self> {
         let (_, org, all) = live.sources(org_id)?;
-        let mut org = OrgSource::clone(&org);
+        // Who there is is known already, and may be a million.
+        let of_rules = |project: &Arc<ProjectSource>| live.rules_in(org_id, project.id);
+        let people = all.iter().find_map(of_rules);
+        let people = people.map(|rules| Arc::clone(&rules.people));
+        let mut org = without_roles(&org);
         let of_events = all.iter().filter(|project| projects.contains(&project.id));
         let mut projects: Vec<ProjectSource> = of_events.map(|it| it.as_ref().clone()).collect();
         if let Some(change) = change {
@@ -101,7 +106,7 @@ impl Replay {
         let clock = Arc::new(Simulated::default());
         let engine = Engine::new(Arc::clone(&clock) as Arc<dyn Clock>);
         let projects: Vec<_> = projects.into_iter().map(Arc::new).collect();
-        engine.replace(&Arc::new(org), &projects);
+        engine.replace_among(people.unwrap_or_default(), &Arc::new(org), &projects);
         Some(Self {
             engine,
             clock,

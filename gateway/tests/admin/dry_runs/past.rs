@@ -1,7 +1,6 @@
 //! Policies tried on requests that were made.
 
 use super::*;
-use testkit::Scene;
 
 /// What is stored of one request.
 struct Stored {
@@ -169,6 +168,44 @@ async fn only_the_last_ones_are_looked_at_and_those_of_a_span() {
     let nothing = dry_run(&admin, &of_other).await;
     assert_eq!(nothing["evaluated"], 0);
     assert_eq!(nothing["first_at"], json!(null));
+}
+
+#[tokio::test]
+async fn a_span_that_begins_before_what_is_kept_is_refused() {
+    let stage = Stage::new().await;
+    let admin = stage.of_tenant("admin").await;
+    let since = |ago: &'static str| {
+        let sql = format!(
+            "SELECT to_char(now() AT TIME ZONE 'UTC' - interval '{ago}', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+        );
+        let scene = &stage.scene;
+        async move {
+            scene
+                .sql
+                .query_one(&sql, &[])
+                .await
+                .unwrap()
+                .get::<_, String>(0)
+        }
+    };
+    let of = |since: String| {
+        let mut body = usage(&json!({"max_tokens_per_day": 1}));
+        body["events"] = json!({"since": since});
+        body
+    };
+    let body = of(since("31 days").await);
+    let answer = admin.post(&at("policies/dry-run"), &body).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{answer:?}");
+    let details = &answer.json()["error"]["details"];
+    assert_eq!(
+        (&details["error_code"], &details["path"], &details["source"]),
+        (
+            &json!("not_kept"),
+            &json!("events.since"),
+            &json!("usage_events")
+        )
+    );
+    dry_run(&admin, &of(since("29 days").await)).await;
 }
 
 #[tokio::test]

@@ -76,6 +76,41 @@ async fn costs_add_up_to_the_picodollar_however_they_are_told_apart() {
     );
 }
 
+#[tokio::test]
+async fn costs_of_some_workspaces_are_theirs_and_of_others_nothing() {
+    let scene = Scene::new().await;
+    let mine = &scene.tenant;
+    let second = mine.with_another_project(&scene.sql).await;
+    let other = Tenant::create(&scene.sql).await;
+    for tenant in [mine, &second, &other] {
+        rows(&scene, tenant, 400).await;
+    }
+    let stage = Stage::on(scene).await;
+    let viewer = stage.of_tenant("viewer").await;
+    let of = |id: Uuid| format!("&workspace_ids[]={id}");
+    let (mine, second) = (stage.scene.tenant.project_id, second.project_id);
+    // Some days are read from requests, some from the rollup.
+    let since = day(&stage.scene, 41).await;
+    let query = format!("starting_at={since}&limit=31&group_by[]=workspace_id");
+    for groups in ["", "&group_by[]=description"] {
+        let query = format!("{query}{groups}");
+        let all = results(&pages(&viewer, COST, &query).await);
+        for ids in [vec![mine], vec![second], vec![mine, second]] {
+            let workspaces: String = ids.iter().map(|id| of(*id)).collect();
+            let found = results(&pages(&viewer, COST, &format!("{query}{workspaces}")).await);
+            let is_asked = |line: &&Value| ids.iter().any(|id| line["workspace_id"] == json!(id));
+            let expected: Vec<_> = all.iter().filter(is_asked).cloned().collect();
+            assert!(!expected.is_empty() && expected.len() < all.len());
+            assert_eq!(found, expected, "{query}{workspaces}");
+        }
+        let theirs = format!("{query}{}", of(other.project_id));
+        assert_eq!(
+            results(&pages(&viewer, COST, &theirs).await),
+            Vec::<Value>::new()
+        );
+    }
+}
+
 /// A row of yesterday.
 async fn priced(scene: &Scene, counts: [i32; 6], tier: &str, cents: &str) {
     let sql = "INSERT INTO usage_events (time, org_id, project_id, request_id, event_type, model, input_tokens, output_tokens,

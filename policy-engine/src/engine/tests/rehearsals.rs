@@ -300,3 +300,22 @@ fn what_nobody_has_kept_is_named_and_passes_not_as_if_it_had_been_looked_at() {
     let events = [past(0, "claude-opus-5", 1), past(0, "claude-haiku-4-5", 1)];
     assert_eq!(play(&mut replay, &events), "da");
 }
+
+#[test]
+fn who_there_is_is_not_copied_for_a_replay() {
+    let engine = engine();
+    let mut of_owners = policy(1, "usage", json!({"max_requests_per_day": 0}));
+    of_owners.applies_to = json!({"roles": ["owner"]});
+    put(&engine, vec![of_owners]);
+    let projects = HashSet::from([PROJECT]);
+    let mut replay = Replay::new(&engine, ORG, &projects, None).unwrap();
+    let people = |engine: &Engine| Arc::clone(&engine.rules(PROJECT).unwrap().people);
+    assert!(!people(&engine).roles.is_empty());
+    assert!(Arc::ptr_eq(&people(&engine), &people(&replay.engine)));
+    let of_owner = past(0, "claude-opus-5", 1);
+    let of_member = Past {
+        caller: caller(MEMBER),
+        ..of_owner
+    };
+    assert_eq!(play(&mut replay, &[of_owner, of_member]), "da");
+}

@@ -17,7 +17,7 @@ use super::shown::Decision;
 use super::{beside, place};
 use crate::caller::Caller;
 use crate::check;
-use crate::data_plane::{Asked, InForce};
+use crate::data_plane::{Asked, InForce, With};
 use crate::error::{ApiError, Result};
 use crate::listing::{self, Filter};
 use crate::resources::api_keys::ApiKey;
@@ -107,7 +107,7 @@ pub(super) async fn run(
         let asked = Asked {
             head: &head,
             body: &body,
-            key: maker.hash.as_ref(),
+            key: maker.with.of(),
             caller: &by,
         };
         Some(OfRequest {
@@ -186,7 +186,28 @@ struct Maker {
     user_id: Option<UserId>,
     key_id: ApiKeyId,
     test: bool,
-    hash: Option<KeyHash>,
+    with: Which,
+}
+
+/// With which key: its hash, or whether the project and its organization are active whose it would be.
+enum Which {
+    Known(KeyHash),
+    Good { project: bool, organization: bool },
+}
+
+impl Which {
+    fn of(&self) -> With<'_> {
+        match self {
+            Self::Known(hash) => With::Key(hash),
+            Self::Good {
+                project,
+                organization,
+            } => With::Good {
+                project: *project,
+                organization: *organization,
+            },
+        }
+    }
 }
 
 impl Whose {
@@ -217,11 +238,21 @@ impl Whose {
                     user_id: user.map(UserId),
                     key_id: ApiKeyId(Uuid::nil()),
                     test: false,
-                    hash: None,
+                    with: good(transaction, id).await?,
                 })
             }
         }
     }
+}
+
+/// A good key of a project that is there.
+async fn good(transaction: &Transaction, project: Uuid) -> Result<Which> {
+    let sql = "SELECT t.status = 'active', o.status = 'active' FROM projects t JOIN organizations o ON o.id = t.org_id WHERE t.id = $1";
+    let row = transaction.one(sql, &[&project]).await?;
+    Ok(Which::Good {
+        project: row.try_get(0)?,
+        organization: row.try_get(1)?,
+    })
 }
 
 async fn key(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<Maker> {
@@ -244,6 +275,6 @@ async fn key(transaction: &Transaction, caller: &Caller, id: Uuid) -> Result<Mak
         user_id: Some(UserId(row.try_get("created_by")?)),
         key_id: ApiKeyId(id),
         test: KeyKind::from_prefix(prefix) == Some(KeyKind::Test),
-        hash: Some(hash),
+        with: Which::Known(hash),
     })
 }

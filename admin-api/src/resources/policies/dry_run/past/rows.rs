@@ -14,8 +14,10 @@ use uuid::Uuid;
 use super::Events;
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::kept;
 use crate::listing::{self, Filter};
 use crate::resources::projects::Project;
+use crate::resources::usage::{Source, Width};
 use crate::server::Shared;
 use crate::transaction::Transaction;
 
@@ -55,6 +57,11 @@ pub(super) async fn read(
         u64::from(events.last()) + 1
     );
     let rows = Transaction::read_unguarded(&shared.pool, caller, async |transaction| {
+        // Counters begin at nothing then: without what was dropped they would say that more passes.
+        if let Some(since) = events.since {
+            let since = ("events.since", since);
+            kept::check(transaction, Source::UsageEvents, since, Width::Minute).await?;
+        }
         transaction.all(&sql, &filter.values()).await
     });
     let rows = rows.await?;
