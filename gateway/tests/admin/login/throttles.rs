@@ -7,7 +7,7 @@ use super::*;
 
 /// A gateway that believes 127.0.0.1 where callers come from.
 async fn behind_a_proxy() -> Stage {
-    let set = |gateway: Builder| gateway.env("MINDWEAVE_PROXY_TRUSTED_PROXIES", "127.0.0.1");
+    let set = |gateway: Builder| gateway.env("MINDWEAVE_ADMIN_TRUSTED_PROXIES", "127.0.0.1");
     Stage::with(testkit::Scene::new().await, set).await
 }
 
