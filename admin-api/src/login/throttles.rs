@@ -82,12 +82,12 @@ impl Throttles {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let throttle = |burst, every| Throttle::new(Arc::clone(&clock), burst, every);
         Self {
-            addresses: Nets::new(&throttle, LOGINS_OF_ADDRESS, LOGIN_OF_ADDRESS_EVERY),
+            addresses: Nets::new(throttle, LOGINS_OF_ADDRESS, LOGIN_OF_ADDRESS_EVERY),
             users: throttle(LOGINS_OF_USER, LOGIN_OF_USER_EVERY),
             at_home: throttle(LOGINS_OF_USER, LOGIN_OF_USER_EVERY),
             with_session: throttle(LOGINS_OF_USER, LOGIN_OF_USER_EVERY),
             codes: throttle(CODES_OF_USER, CODE_OF_USER_EVERY),
-            unknown_keys: Nets::new(&throttle, UNKNOWN_KEYS, UNKNOWN_KEY_EVERY),
+            unknown_keys: Nets::new(throttle, UNKNOWN_KEYS, UNKNOWN_KEY_EVERY),
             good: Mutex::default(),
             clock,
         }
