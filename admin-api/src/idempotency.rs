@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::hmac;
 use http::request::Parts;
 use uuid::Uuid;
 
@@ -39,7 +40,7 @@ pub(crate) struct Once {
     /// SHA-256 of method and path.
     target: Vec<u8>,
     body: BodyDigest,
-    /// For the answer.
+    /// For the answer, and what the request is remembered by.
     sealing: [u8; 32],
 }
 
@@ -84,9 +85,10 @@ impl Once {
         }))
     }
 
+    /// Keyed: a body may have a password in it, and whoever reads the database could try passwords against a plain digest.
     fn request(&self) -> Vec<u8> {
         let body = self.body.0.get().map_or(&[][..], Vec::as_slice);
-        digest(&[&self.target, body])
+        mac(&self.sealing, &[&self.target, body])
     }
 
     /// Takes the turn, or tells what was answered to whoever had it.
@@ -144,6 +146,12 @@ fn digest(parts: &[&[u8]]) -> Vec<u8> {
     context.finish().as_ref().to_vec()
 }
 
+/// The same, which only who has the key can compare with anything.
+fn mac(key: &[u8; 32], parts: &[&[u8]]) -> Vec<u8> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    hmac::sign(&key, &digest(parts)).as_ref().to_vec()
+}
+
 fn sealing_key(credential: &[u8], key: &[u8]) -> Result<[u8; 32], Unspecified> {
     derive(PURPOSE, credential, key)
 }
@@ -151,6 +159,28 @@ fn sealing_key(credential: &[u8], key: &[u8]) -> Result<[u8; 32], Unspecified> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn once(credential: &[u8], body: &[u8]) -> Once {
+        let digest_of_body = BodyDigest::default();
+        digest_of_body.set(body);
+        Once {
+            id: digest(&[b"caller", b"k"]),
+            target: digest(&[b"POST", b"/admin/v1/users"]),
+            body: digest_of_body,
+            sealing: sealing_key(credential, b"k").unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_request_tells_its_body_to_nobody_without_the_credential() {
+        let (body, other) = (b"a password", b"another one");
+        let kept = once(b"mw_ak_a", body).request();
+        assert_eq!(once(b"mw_ak_a", body).request(), kept);
+        assert_ne!(once(b"mw_ak_a", other).request(), kept);
+        assert_ne!(once(b"mw_ak_b", body).request(), kept);
+        let target = digest(&[b"POST", b"/admin/v1/users"]);
+        assert_ne!(digest(&[&target, &digest(&[body])]), kept);
+    }
 
     #[test]
     fn only_the_same_credential_key_and_request_open_an_answer() {

@@ -20,7 +20,7 @@ mod vault;
 
 pub(crate) use self::password::{check as check_password, end_sessions};
 pub(crate) use self::passwords::Passwords;
-pub(crate) use self::proof::{Proven, noting};
+pub(crate) use self::proof::{Proven, hash_first, noting};
 pub(crate) use self::second_factor::{forget as forget_second_factor, take as take_code};
 pub(crate) use self::secret::Secret;
 pub(crate) use self::throttles::Throttles;

@@ -80,6 +80,11 @@ impl AdminApi {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(self) -> Shared {
+        self.shared
+    }
+
     /// What only reads goes to a replica, where it is there.
     #[must_use]
     pub fn with_replica(mut self, connect: Option<Arc<dyn Connect>>) -> Self {

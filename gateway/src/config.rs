@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) upstream: UpstreamConfig,
     pub(crate) admin_listen: SocketAddr,
     pub(crate) admin_tls: Option<Arc<rustls::ServerConfig>>,
+    /// Not those of the data plane: who may send requests from there is not the operator.
+    pub(crate) admin_trusted_proxies: Vec<IpNet>,
     /// For the secrets of second factors.
     pub(crate) mfa_key: Option<Secret>,
     pub(crate) mcp: McpConfig,
@@ -145,6 +147,7 @@ impl Config {
             upstream: upstream(&mut reader),
             admin_listen: reader.value("admin.listen", loopback(8081)),
             admin_tls: reader.server_tls("admin.tls.cert", "admin.tls.key", tls::HTTP1),
+            admin_trusted_proxies: reader.networks("admin.trusted_proxies"),
             mfa_key: mfa_key(&mut reader),
             mcp: McpConfig {
                 allowed_networks: reader.networks("mcp.allowed_networks"),

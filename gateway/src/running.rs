@@ -182,7 +182,7 @@ impl Running {
                 .transpose()?,
             mcp: config.mcp.clone(),
             tls: config.admin_tls.clone(),
-            trusted_proxies: config.proxy.trusted_proxies.clone(),
+            trusted_proxies: config.admin_trusted_proxies.clone(),
             mfa_key: config.mfa_key.clone(),
             clock: Arc::clone(&clock),
             prices,

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
+use domain::KeyHash;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -70,6 +71,9 @@ pub(crate) async fn login(
         enter(&shared, transaction, &origin, &proven, &login).await
     });
     let made = noting(&shared, &origin, proven.user_id, entered.await).await?;
+    // Its first use is no guess, however many are made at the same address.
+    let token = KeyHash::of(made.token.as_bytes());
+    shared.throttles.was_good(&token);
     Ok((StatusCode::CREATED, Json(made)))
 }
 
@@ -82,6 +86,9 @@ async fn enter(
 ) -> Result<NewSession> {
     let user_id = proven.user_id;
     let held = proven.hold(transaction).await?;
+    let actor = ("user", user_id);
+    // Before anything is written: a backup code that is used up is on record as the user's doing.
+    transaction.say(actor, None, None, origin).await?;
     second_factor::take(shared, transaction, &held, login.code.as_ref()).await?;
     if held.status != "active" {
         return Err(ApiError::forbidden(
@@ -91,7 +98,6 @@ async fn enter(
     }
     let place = place(transaction, user_id, login.org_id).await?;
     let (id, token) = (Uuid::now_v7(), NewKey::generate(sessions::TOKEN_PREFIX));
-    let actor = ("user", user_id);
     let with = Some(("session", id));
     transaction
         .say(actor, with, Some(place.org_id), origin)

@@ -72,7 +72,7 @@ pub(crate) async fn begin(
     Body(beginning): Body<Beginning>,
 ) -> Result<(StatusCode, Json<NewTotp>)> {
     let (_, user_id) = caller.session()?;
-    let proven = Proven::of(&shared, &caller.origin, user_id, &beginning.password).await?;
+    let proven = Proven::of_session(&shared, &caller, &beginning.password).await?;
     let secret: [u8; totp::SECRET_BYTES] = rand::rng().random();
     let kept = shared.vault.lock(user_id, &secret)?;
     let begun = Transaction::within_unguarded(&shared.pool, &caller, async |transaction| {
@@ -99,18 +99,23 @@ pub(crate) async fn confirm(
     Body(confirmation): Body<Confirmation>,
 ) -> Result<Json<NewBackupCodes>> {
     let (session, user_id) = caller.session()?;
-    shared.throttles.at_address(caller.origin.address)?;
     let codes = BackupCodes::generate(user_id);
     Transaction::within_unguarded(&shared.pool, &caller, async |transaction| {
         let held = Held::of(transaction, user_id, None).await?;
         let held = held.ok_or_else(failed)?;
+        // Whatever was waited for may have ended the session, or taken its user's password away.
+        caller.check_again(transaction).await?;
         must_be(&held, false)?;
         if held.mfa_secret.is_none() {
             let message = "there is nothing to confirm: begin with POST /mfa/totp";
             return Err(ApiError::conflict("mfa_not_begun", message));
         }
-        let step = second_factor::step(&shared, &held, confirmation.code.0.trim())?;
-        let step = step.ok_or_else(|| ApiError::invalid("code", "is not the code of now"))?;
+        let code = confirmation.code.0.trim();
+        let step = second_factor::counting(&shared, user_id, async || {
+            let step = second_factor::step(&shared, &held, code)?;
+            step.ok_or_else(|| ApiError::invalid("code", "is not the code of now"))
+        });
+        let step = step.await?;
         let sql = "UPDATE users SET mfa_enabled = TRUE, mfa_last_step = $2, mfa_backup_codes = $3
             WHERE id = $1 RETURNING id";
         transaction
@@ -171,7 +176,7 @@ async fn proving(
     work: impl AsyncFnOnce(&Transaction) -> Result<()>,
 ) -> Result<()> {
     let (_, user_id): (Uuid, Uuid) = caller.session()?;
-    let proven = Proven::of(shared, &caller.origin, user_id, &proof.password).await?;
+    let proven = Proven::of_session(shared, caller, &proof.password).await?;
     let done = Transaction::within_unguarded(&shared.pool, caller, async |transaction| {
         let held = proven.hold(transaction).await?;
         must_be(&held, true)?;

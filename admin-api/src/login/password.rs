@@ -66,8 +66,10 @@ pub(crate) fn check(path: &str, password: &Secret, email: &str) -> Result<()> {
         let message = format!("must have {LEAST_CHARACTERS} to {MOST_CHARACTERS} characters");
         return Err(ApiError::invalid(path, message));
     }
-    let lower = password.0.to_lowercase();
-    if lower == email.to_lowercase() || WORST.contains(&lower.as_str()) {
+    // As it is hashed: typed on another keyboard it is no better.
+    let lower = passwords::normalized(&password.0).to_lowercase();
+    let email = passwords::normalized(email).to_lowercase();
+    if lower == email || WORST.contains(&lower.as_str()) {
         let message = "is the first that anybody would try";
         return Err(ApiError::invalid(path, message));
     }
@@ -82,8 +84,7 @@ pub(crate) async fn change(
     Body(new): Body<NewPassword>,
 ) -> Result<Json<PasswordChanged>> {
     let (session, user_id) = caller.session()?;
-    let current = &new.current_password;
-    let proven = Proven::of(&shared, &caller.origin, user_id, current).await?;
+    let proven = Proven::of_session(&shared, &caller, &new.current_password).await?;
     check("new_password", &new.new_password, &proven.email)?;
     let hash = shared.passwords.hash(&new.new_password).await?;
     let changed = Transaction::within_unguarded(&shared.pool, &caller, async |transaction| {
@@ -126,6 +127,8 @@ mod tests {
             ("", false),
             ("ann.example@ACME.example", false),
             ("Password1234", false),
+            ("\u{ff30}assword\u{ff11}234", false),
+            ("ann.example\u{ff20}acme.example", false),
         ] {
             let checked = check("password", &Secret(password.to_owned()), email);
             assert_eq!(checked.is_ok(), is_good, "{password}");

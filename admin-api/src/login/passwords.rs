@@ -56,14 +56,14 @@ impl Default for Passwords {
 impl Passwords {
     /// As it is kept.
     pub(crate) async fn hash(&self, password: &Secret) -> Result<String> {
-        let password = normalized(password);
+        let password = normalized(&password.0);
         let hashed = self.run(move || hash(&password)).await?;
         hashed.ok_or_else(|| ApiError::broken("hashing a password"))
     }
 
     /// Compares it with what is kept. Where nothing is, it takes as long.
     pub(super) async fn verify(&self, password: &Secret, kept: Option<String>) -> Result<Verdict> {
-        let password = normalized(password);
+        let password = normalized(&password.0);
         self.run(move || match kept {
             Some(kept) => verify(&password, &kept),
             None => {
@@ -72,6 +72,15 @@ impl Passwords {
             }
         })
         .await
+    }
+
+    /// Takes all places, until it is dropped.
+    #[cfg(test)]
+    pub(super) fn fill(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let all = u32::try_from(AT_ONCE + WAITING).unwrap();
+        Arc::clone(&self.places)
+            .try_acquire_many_owned(all)
+            .unwrap()
     }
 
     /// A turn once begun is given back when the work is done, also if nobody waits for it any more.
@@ -93,13 +102,13 @@ impl Passwords {
 }
 
 /// The same password, typed on another keyboard. What is too long to be one is cut: it stays too long.
-fn normalized(password: &Secret) -> String {
-    password.0.nfkc().take(MOST_CHARACTERS + 1).collect()
+pub(super) fn normalized(password: &str) -> String {
+    password.nfkc().take(MOST_CHARACTERS + 1).collect()
 }
 
 /// How many characters it has, as it is hashed.
 pub(super) fn length(password: &Secret) -> usize {
-    normalized(password).chars().count()
+    normalized(&password.0).chars().count()
 }
 
 fn argon2() -> Option<Argon2<'static>> {
@@ -205,9 +214,7 @@ mod tests {
     #[tokio::test]
     async fn those_beyond_the_places_are_told_to_come_back() {
         let passwords = Passwords::default();
-        let all = Arc::clone(&passwords.places)
-            .try_acquire_many_owned(32)
-            .unwrap();
+        let all = passwords.fill();
         let refused = passwords.hash(&secret("x")).await.unwrap_err();
         assert_eq!(refused.status, http::StatusCode::TOO_MANY_REQUESTS);
         drop(all);

@@ -10,19 +10,21 @@ use uuid::Uuid;
 
 use super::passwords::Verdict;
 use super::secret::Secret;
+use super::throttles::Who;
+use crate::caller::Caller;
 use crate::error::{ApiError, Result};
 use crate::origin::Origin;
 use crate::server::Shared;
 use crate::transaction::Transaction;
 
 /// Whatever was wrong.
-const LOGIN_FAILED: &str = "login_failed";
+pub(super) const LOGIN_FAILED: &str = "login_failed";
 
 /// A user, as far as it is about logging in.
 #[derive(Debug)]
-pub(crate) struct Account {
-    pub(crate) id: Uuid,
-    pub(crate) email: String,
+struct Account {
+    id: Uuid,
+    email: String,
     password_hash: Option<String>,
     /// Where they have logged in last.
     home: Option<IpAddr>,
@@ -31,6 +33,14 @@ pub(crate) struct Account {
 impl Account {
     const COLUMNS: &str = "id, email, password_hash, last_login_ip";
 
+    async fn find(
+        shared: &Shared,
+        by: impl AsyncFnOnce(&Client) -> Result<Option<Self>>,
+    ) -> Result<Option<Self>> {
+        let connection = shared.pool.get().await?;
+        by(&connection.client).await
+    }
+
     async fn by_email(client: &Client, email: &str) -> Result<Option<Self>> {
         let columns = Self::COLUMNS;
         let sql = format!("SELECT {columns} FROM users WHERE email = $1 AND deleted_at IS NULL");
@@ -38,11 +48,11 @@ impl Account {
         row.as_ref().map(Self::read).transpose()
     }
 
-    pub(crate) async fn by_id(client: &Client, id: Uuid) -> Result<Self> {
+    async fn by_id(client: &Client, id: Uuid) -> Result<Option<Self>> {
         let columns = Self::COLUMNS;
         let sql = format!("SELECT {columns} FROM users WHERE id = $1 AND deleted_at IS NULL");
         let row = client.query_opt(&sql, &[&id]).await?;
-        Self::read(&row.ok_or_else(failed)?)
+        row.as_ref().map(Self::read).transpose()
     }
 
     fn read(row: &Row) -> Result<Self> {
@@ -81,52 +91,74 @@ impl Proven {
         email: &str,
         password: &Secret,
     ) -> Result<Self> {
-        shared.throttles.at_address(origin.address)?;
+        let address = origin.address;
+        shared.throttles.at_address(address)?;
         // Longer than any that is stored.
         let email: String = email.to_lowercase().chars().take(256).collect();
-        let connection = shared.pool.get().await?;
-        let account = Account::by_email(&connection.client, &email).await?;
-        drop(connection);
-        Self::compare(shared, origin, &email, account, password).await
+        let account = Account::find(shared, async |client| {
+            Account::by_email(client, &email).await
+        });
+        let found = account.await;
+        let account = found.inspect_err(|_| shared.throttles.not_at_address(address))?;
+        let home = account.as_ref().and_then(|account| account.home);
+        let who = Who::stranger(&email, address, home);
+        Self::compare(shared, origin, who, account, password).await
     }
 
-    /// Of a user who is known.
-    pub(crate) async fn of(
+    /// Of the user who is invited, without a session. That somebody tries at this address was counted already.
+    pub(crate) async fn of_invited(
         shared: &Shared,
         origin: &Origin,
         user_id: Uuid,
         password: &Secret,
     ) -> Result<Self> {
-        shared.throttles.at_address(origin.address)?;
-        let connection = shared.pool.get().await?;
-        let account = Account::by_id(&connection.client, user_id).await?;
-        drop(connection);
+        let account = Account::find(shared, async |client| Account::by_id(client, user_id).await);
+        let found = account.await;
+        let account = found.inspect_err(|_| shared.throttles.not_at_address(origin.address))?;
+        let account = account.ok_or_else(failed)?;
         let email = account.email.clone();
-        Self::compare(shared, origin, &email, Some(account), password).await
+        let who = Who::stranger(&email, origin.address, account.home);
+        Self::compare(shared, origin, who, Some(account), password).await
+    }
+
+    /// Of the user whose session it is. Only what is tried with sessions of theirs counts.
+    pub(super) async fn of_session(
+        shared: &Shared,
+        caller: &Caller,
+        password: &Secret,
+    ) -> Result<Self> {
+        let (_, user_id) = caller.session()?;
+        let account = Account::find(shared, async |client| Account::by_id(client, user_id).await);
+        let account = account.await?.ok_or_else(failed)?;
+        let who = Who::WithSession(user_id);
+        Self::compare(shared, &caller.origin, who, Some(account), password).await
     }
 
     async fn compare(
         shared: &Shared,
         origin: &Origin,
-        email: &str,
+        who: Who<'_>,
         account: Option<Account>,
         password: &Secret,
     ) -> Result<Self> {
-        let home = account.as_ref().and_then(|account| account.home);
-        shared.throttles.of_user(email, origin.address, home)?;
-        let user_id = account.as_ref().map(|account| account.id);
+        shared.throttles.as_user(who)?;
+        let (user_id, email) = account
+            .as_ref()
+            .map(|account| (account.id, account.email.clone()))
+            .unzip();
         let kept = account.and_then(|account| account.password_hash);
-        let verdict = shared.passwords.verify(password, kept.clone()).await?;
+        let compared = shared.passwords.verify(password, kept.clone()).await;
+        let verdict = compared.inspect_err(|_| not_tried(shared, origin, who))?;
         match (verdict, user_id, kept) {
             (Verdict::Right { rehashed }, Some(user_id), Some(kept)) => Ok(Self {
                 user_id,
-                email: email.to_owned(),
+                email: email.unwrap_or_default(),
                 kept,
                 rehashed,
             }),
             (Verdict::Right { .. } | Verdict::Wrong, ..) => {
                 // As much is done for nobody, so that it takes as long.
-                note_failure(shared, origin, user_id.unwrap_or_default()).await?;
+                note_failure(shared, origin, user_id.unwrap_or_default(), None).await?;
                 Err(failed())
             }
         }
@@ -177,7 +209,30 @@ pub(super) fn failed() -> ApiError {
     ApiError::unauthenticated(LOGIN_FAILED, message)
 }
 
-/// What a transaction came to that a proof went into: a failure is written down, since the transaction is undone.
+/// What is kept of the password that a user who is new sets, without a session. It costs as much as a proof, and counts as one.
+pub(crate) async fn hash_first(
+    shared: &Shared,
+    origin: &Origin,
+    email: &str,
+    password: &Secret,
+) -> Result<String> {
+    let who = Who::stranger(email, origin.address, None);
+    shared.throttles.as_user(who)?;
+    let hashed = shared.passwords.hash(password).await;
+    hashed.inspect_err(|_| not_tried(shared, origin, who))
+}
+
+/// Nothing was found out about a password, so that nothing is counted.
+fn not_tried(shared: &Shared, origin: &Origin, who: Who<'_>) {
+    shared.throttles.not_as_user(who);
+    match who {
+        Who::Anybody(_) | Who::AtHome(..) => shared.throttles.not_at_address(origin.address),
+        Who::WithSession(_) => {}
+    }
+}
+
+/// What a transaction came to that a right password went into: a refusal is written down, since the transaction is undone. Whoever
+/// gets that far has the password, which its user should know.
 pub(crate) async fn noting<T>(
     shared: &Shared,
     origin: &Origin,
@@ -185,29 +240,91 @@ pub(crate) async fn noting<T>(
     ended: Result<T>,
 ) -> Result<T> {
     if let Err(error) = &ended
-        && error.code() == LOGIN_FAILED
+        && error.status.is_client_error()
     {
-        note_failure(shared, origin, user_id).await?;
+        note_failure(shared, origin, user_id, Some(error.code())).await?;
     }
     ended
 }
 
-/// Writes down that somebody wasn't let in as a user. Who it was nobody knows.
-async fn note_failure(shared: &Shared, origin: &Origin, user_id: Uuid) -> Result<()> {
+/// Writes down that somebody wasn't let in as a user, and why, if the password was right. Who it was nobody knows.
+async fn note_failure(
+    shared: &Shared,
+    origin: &Origin,
+    user_id: Uuid,
+    why: Option<&str>,
+) -> Result<()> {
     // Nothing is waited for: how long the disk takes would tell who is a user.
     let sql = "SET LOCAL synchronous_commit = off";
     Transaction::without_key(&shared.pool, async |transaction| {
         transaction.client().batch_execute(sql).await?;
         let sql = "INSERT INTO audit_logs
-                (actor_type, actor_ip, actor_user_agent, action, resource_type, resource_id, request_id)
-            SELECT 'system', $2::inet, $3::text, 'users.login_failed', 'users', id, $4::uuid FROM users WHERE id = $1";
-        let values: [crate::transaction::Param<'_>; 4] = [
+                (actor_type, actor_ip, actor_user_agent, action, resource_type, resource_id, request_id, changes)
+            SELECT 'system', $2::inet, $3::text, 'users.login_failed', 'users', id, $4::uuid,
+                CASE WHEN $5::text IS NOT NULL THEN jsonb_build_object('error_code', $5::text) END
+            FROM users WHERE id = $1";
+        let values: [crate::transaction::Param<'_>; 5] = [
             &user_id,
             &origin.address,
             &origin.user_agent,
             &origin.request_id,
+            &why,
         ];
         transaction.all(sql, &values).await.map(drop)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::pin::Pin;
+    use std::sync::Arc;
+
+    use super::super::throttles::tests::Still;
+    use super::*;
+    use crate::{AdminApi, Connect, ConnectError};
+
+    #[derive(Debug)]
+    struct Away;
+
+    impl Connect for Away {
+        fn connect(
+            &self,
+        ) -> Pin<Box<dyn Future<Output = std::result::Result<Client, ConnectError>> + Send + '_>>
+        {
+            Box::pin(async { Err(ConnectError::Refused("away".into())) })
+        }
+    }
+
+    // Nobody waits for the database's patience.
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_found_out_is_not_counted() {
+        let shared = AdminApi::new(Arc::new(Away), Arc::new(Still)).shared();
+        let origin = Origin {
+            address: Ipv4Addr::LOCALHOST.into(),
+            user_agent: String::new(),
+            request_id: Uuid::nil(),
+        };
+        let (email, password) = ("ann@acme.example", Secret("a good password".to_owned()));
+        for _ in 0..100 {
+            let away = Proven::by_email(&shared, &origin, email, &password).await;
+            assert_eq!(away.err().unwrap().code(), "database_unavailable");
+        }
+        let all = shared.passwords.fill();
+        for _ in 0..100 {
+            shared.throttles.at_address(origin.address).unwrap();
+            let busy = hash_first(&shared, &origin, email, &password).await;
+            assert_eq!(busy.unwrap_err().code(), "login_busy");
+            shared.throttles.at_address(origin.address).unwrap();
+            let who = Who::stranger(email, origin.address, None);
+            let busy = Proven::compare(&shared, &origin, who, None, &password).await;
+            assert_eq!(busy.err().unwrap().code(), "login_busy");
+        }
+        drop(all);
+        for attempt in 0..25 {
+            let hashed = hash_first(&shared, &origin, email, &password).await;
+            assert_eq!(hashed.is_ok(), attempt < 20, "{attempt}");
+        }
+    }
 }

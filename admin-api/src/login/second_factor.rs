@@ -23,7 +23,33 @@ pub(crate) async fn take(
         let message = "a `code` is needed: of the authenticator, or a backup code";
         return Err(ApiError::unauthenticated("mfa_required", message));
     };
-    let code = code.trim();
+    counting(shared, held.user_id, async || {
+        take_given(shared, transaction, held, code.trim()).await
+    })
+    .await
+}
+
+/// Looks at a code, unless there were too many wrong ones.
+pub(super) async fn counting<T>(
+    shared: &Shared,
+    user_id: Uuid,
+    look: impl AsyncFnOnce() -> Result<T>,
+) -> Result<T> {
+    shared.throttles.code(user_id)?;
+    let looked = look().await;
+    let is_wrong = matches!(&looked, Err(error) if error.status.is_client_error());
+    if !is_wrong {
+        shared.throttles.not_a_wrong_code(user_id);
+    }
+    looked
+}
+
+async fn take_given(
+    shared: &Shared,
+    transaction: &Transaction,
+    held: &Held,
+    code: &str,
+) -> Result<()> {
     if totp::is_one(code) {
         let step = step(shared, held, code)?.ok_or_else(failed)?;
         let sql = "UPDATE users SET mfa_last_step = $2 WHERE id = $1 RETURNING id";

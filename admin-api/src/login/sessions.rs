@@ -79,9 +79,12 @@ pub(super) async fn make(
         &origin.user_agent,
     ];
     let expires_at = transaction.one(sql, &values).await?.try_get(0)?;
+    // Never the one just made, which isn't the newest if the database's clock was set back.
     let surplus = "DELETE FROM sessions WHERE id IN (
-        SELECT id FROM sessions WHERE user_id = $1 ORDER BY created_at DESC, id DESC OFFSET $2)";
-    transaction.all(surplus, &[&user_id, &MOST]).await?;
+        SELECT id FROM sessions WHERE user_id = $1 AND id <> $2 ORDER BY created_at DESC, id DESC OFFSET $3)";
+    transaction
+        .all(surplus, &[&user_id, &id, &(MOST - 1)])
+        .await?;
     Ok(expires_at)
 }
 

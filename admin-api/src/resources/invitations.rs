@@ -39,8 +39,8 @@ pub(crate) struct Acceptance {
     code: Option<Secret>,
 }
 
-/// Accepts an invitation. Of a user who is new it takes no key: the token is what says who it is. One who isn't sends a key or
-/// a session's token of theirs, or their password.
+/// Accepts an invitation. Of a user who is new it takes no key: the token is what says who it is. One who isn't sends a session's
+/// token of theirs, or their password.
 #[utoipa::path(post, operation_id = "invitations_accept", path = "/invitations/accept", tag = "members", request_body = Acceptance, security((), ("x-api-key" = []), ("bearer" = [])), responses((status = 200, body = Member)))]
 pub(crate) async fn accept(
     State(shared): State<Shared>,
@@ -56,27 +56,41 @@ pub(crate) async fn accept(
         return Err(unknown());
     }
     let hash = KeyHash::of(acceptance.token.as_bytes()).to_hex();
+    shared.throttles.at_address(origin.address)?;
     let invited = Transaction::without_key(&shared.pool, async |transaction| {
-        Invitation::find(transaction, &hash).await
+        let invited = Invitation::find(transaction, &hash).await?;
+        // Whatever refuses does so before a password takes its time.
+        check_domain(transaction, invited.org_id, &invited.email).await?;
+        Ok(invited)
     });
-    let invited = invited.await?;
+    let invited = invited.await.inspect_err(|error| {
+        if error.status.is_server_error() {
+            shared.throttles.not_at_address(origin.address);
+        }
+    })?;
     let proof = Proof::find(&shared, &origin, caller, &invited, &acceptance).await?;
     let accepted = Transaction::without_key(&shared.pool, async |transaction| {
         let invitation = Invitation::lock(transaction, &hash).await?;
         check_domain(transaction, invitation.org_id, &invitation.email).await?;
-        proof
-            .hold(&shared, transaction, &invitation, acceptance.code.as_ref())
-            .await?;
+        // Before anything is written: a backup code that is used up is on record as the user's doing.
         let actor = ("user", invitation.user_id);
         let org_id = Some(invitation.org_id);
         transaction
             .say(actor, proof.with(), org_id, &origin)
             .await?;
+        proof
+            .hold(&shared, transaction, &invitation, acceptance.code.as_ref())
+            .await?;
         invitation
             .accept(transaction, acceptance.name, proof.new_password())
             .await
     });
-    let accepted = login::noting(&shared, &origin, invited.user_id, accepted.await).await;
+    let accepted = match &proof {
+        Proof::Password(proven) => {
+            login::noting(&shared, &origin, proven.user_id, accepted.await).await
+        }
+        Proof::IsNew(_) | Proof::Session(_) => accepted.await,
+    };
     accepted.map(Tagged::ok)
 }
 
@@ -103,16 +117,25 @@ struct Invitation {
     invited_name: Option<String>,
 }
 
-const WAITING: &str = "SELECT m.id, m.org_id, m.user_id, u.email, m.invited_name,
-        u.status = 'pending_verification' AND u.password_hash IS NULL AS is_new
-    FROM org_members m JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.org_id
+/// Of users `u`: nobody has ever been them, whatever their status is. Whom the status alone made new, the next inviter could be.
+pub(super) const UNTOUCHED: &str = "u.password_hash IS NULL AND u.last_login_at IS NULL
+    AND NOT u.mfa_enabled AND u.mfa_secret IS NULL
+    AND NOT EXISTS (SELECT FROM org_members other WHERE other.user_id = u.id AND other.status <> 'invited')
+    AND NOT EXISTS (SELECT FROM sessions s WHERE s.user_id = u.id)
+    AND NOT EXISTS (SELECT FROM admin_keys k WHERE k.user_id = u.id)";
+
+const WAITING: &str = "FROM org_members m JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.org_id
     WHERE m.invitation_hash = $1 AND m.status = 'invited' AND m.invitation_expires_at > now()
       AND u.deleted_at IS NULL AND u.status <> 'suspended' AND o.deleted_at IS NULL AND o.status = 'active'";
 
 impl Invitation {
     /// To be looked at again when it is locked.
     async fn find(transaction: &Transaction, hash: &str) -> Result<Self> {
-        let row = transaction.maybe(WAITING, &[&hash]).await?;
+        let sql = format!(
+            "SELECT m.id, m.org_id, m.user_id, u.email, m.invited_name,
+                u.status = 'pending_verification' AND {UNTOUCHED} AS is_new {WAITING}"
+        );
+        let row = transaction.maybe(&sql, &[&hash]).await?;
         Self::read(&row.ok_or_else(unknown)?)
     }
 
@@ -125,9 +148,11 @@ impl Invitation {
             .maybe(sql, &[&hash])
             .await?
             .ok_or_else(unknown)?;
-        let sql = format!("{WAITING} FOR UPDATE OF m, u");
-        let row = transaction.maybe(&sql, &[&hash]).await?;
-        Self::read(&row.ok_or_else(unknown)?)
+        let sql = format!("SELECT m.id {WAITING} FOR UPDATE OF m, u");
+        let locked = transaction.maybe(&sql, &[&hash]).await?;
+        locked.ok_or_else(unknown)?;
+        // Read when nothing about the user changes any more.
+        Self::find(transaction, hash).await
     }
 
     fn read(row: &Row) -> Result<Self> {
@@ -173,8 +198,8 @@ impl Invitation {
 enum Proof {
     /// The token alone: the user is made by accepting. What is kept of the password, if there is one.
     IsNew(Option<String>),
-    /// A key or session of the user's.
-    Credential(Caller),
+    /// A session of the user's. Of an admin key nobody knows who has it: others may have made it in the user's name.
+    Session(Caller),
     Password(Proven),
 }
 
@@ -186,17 +211,21 @@ impl Proof {
         invited: &Invitation,
         given: &Acceptance,
     ) -> Result<Self> {
-        let caller = caller.filter(|caller| caller.user_id == Some(invited.user_id));
-        match (caller, &given.password) {
+        let session = caller.filter(|caller| {
+            caller
+                .session()
+                .is_ok_and(|(_, user_id)| user_id == invited.user_id)
+        });
+        match (session, &given.password) {
             (_, None) if invited.is_new => Ok(Self::IsNew(None)),
             (_, Some(password)) if invited.is_new => {
                 check_password("password", password, &invited.email)?;
-                let hash = shared.passwords.hash(password).await?;
-                Ok(Self::IsNew(Some(hash)))
+                let hash = login::hash_first(shared, origin, &invited.email, password);
+                Ok(Self::IsNew(Some(hash.await?)))
             }
-            (Some(caller), _) => Ok(Self::Credential(caller)),
+            (Some(session), _) => Ok(Self::Session(session)),
             (None, Some(password)) => {
-                let proven = Proven::of(shared, origin, invited.user_id, password);
+                let proven = Proven::of_invited(shared, origin, invited.user_id, password);
                 proven.await.map(Self::Password)
             }
             (None, None) => Err(login_required()),
@@ -215,7 +244,7 @@ impl Proof {
             // Somebody else has accepted another invitation meanwhile.
             Self::IsNew(_) if !invitation.is_new => Err(login_required()),
             Self::IsNew(_) => Ok(()),
-            Self::Credential(caller) => caller.check_again(transaction).await,
+            Self::Session(caller) => caller.check_again(transaction).await,
             Self::Password(proven) => {
                 let held = proven.hold(transaction).await?;
                 login::take_code(shared, transaction, &held, code).await
@@ -223,10 +252,10 @@ impl Proof {
         }
     }
 
-    /// The key or session.
+    /// The session.
     fn with(&self) -> Option<(&'static str, Uuid)> {
         match self {
-            Self::Credential(caller) => Some((caller.kind.name(), caller.key_id)),
+            Self::Session(caller) => Some((caller.kind.name(), caller.key_id)),
             Self::IsNew(_) | Self::Password(_) => None,
         }
     }
@@ -234,7 +263,7 @@ impl Proof {
     fn new_password(&self) -> Option<&str> {
         match self {
             Self::IsNew(hash) => hash.as_deref(),
-            Self::Credential(_) | Self::Password(_) => None,
+            Self::Session(_) | Self::Password(_) => None,
         }
     }
 }
@@ -242,7 +271,7 @@ impl Proof {
 fn login_required() -> ApiError {
     ApiError::unauthenticated(
         "login_required",
-        "the invited is a user already: accept with a key or session of theirs, or with their `password`",
+        "the invited is a user already: accept with a session of theirs, or with their `password`",
     )
 }
 

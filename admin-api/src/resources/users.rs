@@ -10,18 +10,21 @@ use uuid::Uuid;
 
 use crate::body::{Body, given, some};
 use crate::caller::Caller;
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 use crate::etag::{IfMatch, Tagged, Versioned};
 use crate::listing::{self, Filter, Listed, Page, Part};
 use crate::login::{self, Secret, check_password};
 use crate::params::{Id, Paged};
+use crate::resources::invitations::UNTOUCHED;
 use crate::role::Act;
 use crate::server::Shared;
 use crate::sql::Columns;
 use crate::transaction::Transaction;
 use crate::{changes, check};
 
-const STATUSES: &[&str] = &["active", "suspended", "pending_verification"];
+const ACTIVE: &str = "active";
+const PENDING: &str = "pending_verification";
+const STATUSES: &[&str] = &[ACTIVE, "suspended", PENDING];
 
 /// A person. May be a member of several organizations.
 #[derive(Debug, Serialize, ToSchema)]
@@ -157,6 +160,7 @@ pub(crate) struct Changes {
     #[serde(default, deserialize_with = "some")]
     name: Option<String>,
     /// Of one who is `suspended` the admin keys don't work and the sessions end; API keys that the user has made do.
+    /// `pending_verification` is only for one who is new.
     #[serde(default, deserialize_with = "some")]
     status: Option<String>,
     /// 12 to 128 characters; null: the user can't log in. The user's sessions end.
@@ -181,7 +185,8 @@ pub(crate) async fn update(
         columns.set("name", name);
     }
     let ends_sessions =
-        changes.password.is_some() || changes.status.as_deref().is_some_and(|it| it != "active");
+        changes.password.is_some() || changes.status.as_deref().is_some_and(|it| it != ACTIVE);
+    let is_to_be_new = changes.status.as_deref() == Some(PENDING);
     if let Some(status) = changes.status {
         check::one_of("status", &status, STATUSES)?;
         columns.set("status", status);
@@ -190,7 +195,10 @@ pub(crate) async fn update(
         let hash = hashed(&shared, &caller, id, password).await?;
         columns.set("password_hash", hash);
     }
-    let work = async |transaction: &Transaction, _: User| {
+    let work = async |transaction: &Transaction, user: User| {
+        if is_to_be_new {
+            must_be_new(transaction, &user).await?;
+        }
         columns.update(transaction, User::TABLE, id).await?;
         if ends_sessions {
             login::end_sessions(transaction, id, None).await?;
@@ -198,6 +206,17 @@ pub(crate) async fn update(
         Ok(())
     };
     changes::change_by(&shared, &caller, id, &if_match, work).await
+}
+
+/// Whoever is invited as somebody new accepts by the token alone, which the inviter has: nobody who was there becomes that again.
+async fn must_be_new(transaction: &Transaction, user: &User) -> Result<()> {
+    let sql = format!("SELECT FROM users u WHERE u.id = $1 AND {UNTOUCHED}");
+    let untouched = transaction.maybe(&sql, &[&user.id]).await?;
+    if user.status == ACTIVE || untouched.is_none() {
+        let message = "can't be `pending_verification` of a user who was there already";
+        return Err(ApiError::invalid("status", message));
+    }
+    Ok(())
 }
 
 /// What is kept of a user's new password.

@@ -13,6 +13,7 @@ const KEYS: &[&str] = &[
     "admin.mfa_key",
     "admin.tls.cert",
     "admin.tls.key",
+    "admin.trusted_proxies",
     "data_dir",
     "database.read_url",
     "database.url",

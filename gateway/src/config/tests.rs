@@ -53,7 +53,10 @@ fn every_fault_is_reported_with_its_key() {
     let file = "[proxy]\nthreads = 0\nlisten = \"nowhere\"\nthread = 1\n[upstream]\nurl = \"ftp://x\"\nidle_timeout = \"soon\"\n[log]\nformat = \"xml\"";
     let found = faults(
         file,
-        &[("MINDWEAVE_PROXY_TRUSTED_PROXIES", "10.0.0.0/8, me")],
+        &[
+            ("MINDWEAVE_PROXY_TRUSTED_PROXIES", "10.0.0.0/8, me"),
+            ("MINDWEAVE_ADMIN_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ],
         Purpose::Serve,
     );
     let keys: Vec<&str> = found
@@ -61,6 +64,7 @@ fn every_fault_is_reported_with_its_key() {
         .map(|fault| fault.split(':').next().unwrap())
         .collect();
     let expected = [
+        "admin.trusted_proxies",
         "database.url",
         "log.format",
         "proxy.listen",

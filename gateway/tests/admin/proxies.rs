@@ -7,9 +7,11 @@ use crate::stage::{Stage, admin_key, at, post, project};
 
 /// A gateway behind a proxy at 127.0.0.1, and a key that is for 10.9.8.0/24 alone.
 async fn behind(trusted: &str) -> (Stage, Client) {
-    let set = |gateway: testkit::gateway::Builder| {
-        gateway.env("MINDWEAVE_PROXY_TRUSTED_PROXIES", trusted)
-    };
+    behind_by("MINDWEAVE_ADMIN_TRUSTED_PROXIES", trusted).await
+}
+
+async fn behind_by(setting: &str, trusted: &str) -> (Stage, Client) {
+    let set = |gateway: testkit::gateway::Builder| gateway.env(setting, trusted);
     let stage = Stage::with(Scene::new().await, set).await;
     let key = admin_key(&stage.scene, Some(stage.scene.tenant.org_id), None, "admin").await;
     let sql = "UPDATE admin_keys SET allowed_ips = '{10.9.8.0/24}' WHERE org_id IS NOT NULL";
@@ -48,5 +50,11 @@ async fn a_trusted_proxy_says_where_a_caller_comes_from() {
 #[tokio::test]
 async fn a_stranger_is_who_connects() {
     let (_stage, client) = behind("10.0.0.1").await;
+    assert_eq!(from(&client, "10.9.8.7").await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn who_is_believed_on_the_data_plane_is_not_here() {
+    let (_stage, client) = behind_by("MINDWEAVE_PROXY_TRUSTED_PROXIES", "127.0.0.1").await;
     assert_eq!(from(&client, "10.9.8.7").await, StatusCode::FORBIDDEN);
 }

@@ -194,6 +194,22 @@ async fn of_many_sessions_the_oldest_make_room() {
 }
 
 #[tokio::test]
+async fn a_session_is_not_taken_for_old_when_the_clock_was_set_back() {
+    let stage = Stage::new().await;
+    let ann = member(&stage, "ann@new.example", "viewer").await;
+    let org = stage.scene.tenant.org_id;
+    let later = format!(
+        "INSERT INTO sessions (org_id, user_id, token_hash, user_agent, created_at, expires_at)
+         SELECT '{org}', '{ann}', n::text, 'later ' || n, now() + interval '1 hour', now() + interval '2 hours'
+         FROM generate_series(1, 25) n"
+    );
+    run(&stage, &later).await;
+    let (_, client) = log_in(&stage, &with_password("ann@new.example")).await;
+    let list = get(&client, "sessions").await;
+    assert_eq!(list["data"].as_array().unwrap().len(), 20);
+}
+
+#[tokio::test]
 async fn what_a_session_makes_once_it_makes_once() {
     let stage = Stage::new().await;
     member(&stage, "ann@new.example", "owner").await;

@@ -7,7 +7,7 @@ use super::*;
 
 /// A gateway that believes 127.0.0.1 where callers come from.
 async fn behind_a_proxy() -> Stage {
-    let set = |gateway: Builder| gateway.env("MINDWEAVE_PROXY_TRUSTED_PROXIES", "127.0.0.1");
+    let set = |gateway: Builder| gateway.env("MINDWEAVE_ADMIN_TRUSTED_PROXIES", "127.0.0.1");
     Stage::with(testkit::Scene::new().await, set).await
 }
 
@@ -117,4 +117,119 @@ async fn who_guesses_keys_is_throttled_and_who_has_one_goes_on() {
         (answer.error_code() == "key_unknown").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_session_just_made_is_no_guess() {
+    let stage = behind_a_proxy().await;
+    member(&stage, "ann@new.example", "viewer").await;
+    let mut refused = 0;
+    while refused < 3 {
+        let guess = stage.client("mw_ak_x").with("x-forwarded-for", "10.0.0.9");
+        let answer = guess.get(&at("whoami")).await;
+        refused += u8::from(answer.status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    let first = attempt_from(&stage, "10.0.0.9", &with_password("ann@new.example")).await;
+    let session = first.json();
+    // None of what came back meanwhile is left for it.
+    let mut refused = 0;
+    while refused < 3 {
+        let guess = stage.client("mw_ak_x").with("x-forwarded-for", "10.0.0.9");
+        let answer = guess.get(&at("whoami")).await;
+        refused += u8::from(answer.status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    let ann = stage.client(session["token"].as_str().unwrap());
+    get(&ann.with("x-forwarded-for", "10.0.0.9"), "whoami").await;
+}
+
+#[tokio::test]
+async fn who_has_the_password_guesses_ten_codes_from_wherever() {
+    let stage = behind_a_proxy().await;
+    for email in ["ann@new.example", "bob@new.example"] {
+        member(&stage, email, "viewer").await;
+    }
+    let (_, ann) = log_in(&stage, &with_password("ann@new.example")).await;
+    let (_, codes) = Authenticator::enable(&stage, &ann).await;
+    for number in 0..12 {
+        let from = format!("10.0.{number}.1");
+        let answer = attempt_from(&stage, &from, &with_code("ann@new.example", "00000x")).await;
+        let expected = if number < 10 { failed() } else { throttled() };
+        assert_eq!(told(&answer), expected, "{number}");
+    }
+    let body = with_code("ann@new.example", &codes[0]);
+    let right = attempt_from(&stage, "10.0.99.1", &body).await;
+    assert_eq!(told(&right), throttled());
+    let wait: u64 = right.header("retry-after").parse().unwrap();
+    assert!((500..=600).contains(&wait), "{wait}");
+    let written =
+        "SELECT count(*) FROM audit_logs WHERE changes->>'error_code' = 'login_throttled'";
+    assert_eq!(count(&stage, written).await, 3);
+
+    // The same of a code that is to be confirmed, and of another user.
+    let (_, bob) = log_in(&stage, &with_password("bob@new.example")).await;
+    post(&bob, "mfa/totp", json!({"password": PASSWORD})).await;
+    for number in 0..12 {
+        let code = json!({"code": "00000x"});
+        let answer = bob.post(&at("mfa/totp/confirm"), &code).await;
+        let expected = if number < 10 {
+            refused(StatusCode::BAD_REQUEST, "invalid")
+        } else {
+            throttled()
+        };
+        assert_eq!(told(&answer), expected, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn strangers_keep_nobody_from_their_own_password_who_has_a_session() {
+    let stage = behind_a_proxy().await;
+    member(&stage, "ann@new.example", "viewer").await;
+    let first = attempt_from(&stage, "10.0.0.1", &with_password("ann@new.example")).await;
+    let ann = stage.client(first.json()["token"].as_str().unwrap());
+    // At home, and from everywhere else: there is nothing left of either, nor of the address.
+    for from in ["10.0.0.1", "10.0.0.2"] {
+        let guess = async || told(&attempt_from(&stage, from, &wrong("ann@new.example")).await);
+        let mut refused = 0;
+        while refused < 3 {
+            refused += u8::from(guess().await == throttled());
+        }
+    }
+    for number in 0..60 {
+        attempt_from(&stage, "10.0.0.1", &wrong(&format!("{number}@new.example"))).await;
+    }
+    let at_home = ann.with("x-forwarded-for", "10.0.0.1");
+    let body = json!({"current_password": PASSWORD, "new_password": "another good password"});
+    post(&at_home, "password", body).await;
+    let body = json!({"password": "another good password"});
+    post(&at_home, "mfa/totp", body).await;
+    // What is tried with a session is not for ever either.
+    let wrong = json!({"password": "not the password"});
+    let mut refused = 0;
+    for _ in 0..25 {
+        let answer = at_home.post(&at("mfa/totp"), &wrong).await;
+        refused += u8::from(told(&answer) == throttled());
+    }
+    assert!((5..=8).contains(&refused), "{refused}");
+}
+
+#[tokio::test]
+async fn who_guesses_invitations_is_throttled_before_the_database_is_asked() {
+    let stage = behind_a_proxy().await;
+    let invited = json!({"email": "ann@new.example", "role": "viewer"});
+    let invited = post(&stage.installation, &members(&stage), invited).await;
+    let accept = async |from: &str, token: &str| {
+        let client = stage.client("").with("x-forwarded-for", from);
+        let body = json!({"token": token, "password": PASSWORD});
+        client.post(&at("invitations/accept"), &body).await
+    };
+    let unknown = format!("mw_iv_{}", "x".repeat(43));
+    let mut refused = 0;
+    for _ in 0..70 {
+        let answer = accept("10.0.0.1", &unknown).await;
+        refused += u8::from(told(&answer) == throttled());
+    }
+    assert!((5..=10).contains(&refused), "{refused}");
+    let token = invited["invitation_token"].as_str().unwrap();
+    let accepted = accept("10.0.0.2", token).await;
+    assert_eq!(accepted.status, StatusCode::OK, "{accepted:?}");
 }
