@@ -1,5 +1,8 @@
 //! The OpenAPI document: what the routes say of themselves, and what is the same for all of them.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Object, Type};
@@ -89,7 +92,28 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
             describe_repetition(operation);
         }
     }
+    show_examples(&mut document);
     document
+}
+
+/// A body for each operation that takes one, by the operation's id.
+const EXAMPLES: &str = include_str!("document/examples.json");
+
+fn show_examples(document: &mut OpenApi) {
+    let mut examples: BTreeMap<String, Value> = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    let operations = document.paths.paths.values_mut().flat_map(|item| {
+        let PathItem { post, delete, .. } = item;
+        post.iter_mut().chain(delete.iter_mut())
+    });
+    for operation in operations {
+        let example = operation.operation_id.as_ref();
+        let example = example.and_then(|id| examples.remove(id));
+        if let Some(RefOr::T(body)) = &mut operation.request_body
+            && let Some(RefOr::T(content)) = body.content.get_mut("application/json")
+        {
+            content.example = example;
+        }
+    }
 }
 
 /// A header that a request may have.
@@ -164,5 +188,54 @@ fn describe(operation: &mut Operation, errors: &[&[(&str, &str)]]) {
             .build();
         let responses = &mut operation.responses.responses;
         responses.insert((*status).to_owned(), RefOr::T(response));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Of each operation with a body: its id, and what the document says of the body.
+    fn bodies() -> Vec<(String, Value)> {
+        let document = serde_json::to_value(crate::openapi()).unwrap();
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+        let with_body = operations.filter(|operation| operation.get("requestBody").is_some());
+        let read = |operation: &Value| {
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            let body = &operation["requestBody"]["content"]["application/json"];
+            (id, body.clone())
+        };
+        with_body.map(read).collect()
+    }
+
+    #[test]
+    fn every_body_has_an_example_and_every_example_a_body() {
+        let examples: BTreeMap<String, Value> = serde_json::from_str(EXAMPLES).unwrap();
+        let shown = bodies();
+        let ids: BTreeSet<_> = shown.iter().map(|(id, _)| id.clone()).collect();
+        assert_eq!(ids, examples.into_keys().collect());
+        for (id, body) in shown {
+            assert!(body["example"].is_object(), "{id}");
+        }
+    }
+
+    /// Two that have the same name would be one in the document: whichever comes last.
+    #[test]
+    fn no_two_operations_have_their_body_in_common() {
+        let mut seen = BTreeMap::new();
+        for (id, body) in bodies() {
+            let schema = body["schema"]["$ref"].clone();
+            // The proof that something of one's own is taken away, or made anew.
+            if schema == json!("#/components/schemas/WithCode") {
+                continue;
+            }
+            let other = seen.insert(schema.to_string(), id.clone());
+            assert_eq!(other, None, "{id}: {schema}");
+        }
     }
 }

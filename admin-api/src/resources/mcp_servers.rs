@@ -305,6 +305,7 @@ fn set_manifest(
 
 /// What changes. What is absent stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = McpServerChanges)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
     #[serde(default, deserialize_with = "some")]

@@ -187,6 +187,7 @@ fn found(name: &str, description: Option<&str>, schema: &Value) -> String {
 
 /// What changes. What is absent stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = McpToolChanges)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
     #[serde(default, deserialize_with = "some")]

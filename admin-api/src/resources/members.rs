@@ -238,6 +238,7 @@ pub(crate) async fn create(
 
 /// What changes. What is absent stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = MemberChanges)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
     #[serde(default, deserialize_with = "some")]

@@ -140,7 +140,7 @@ fn announce(running: &Running, data_dir: &Path, database_url: &str, keys: &DemoK
         "  gateway     {proxy_url}          set ANTHROPIC_BASE_URL to this"
     ));
     out::line(format!(
-        "  admin API   {}/admin/v1/openapi.json",
+        "  admin API   {}/admin/v1/reference",
         running.admin_url()
     ));
     out::line(format!("  metrics     {}/metrics", running.metrics_url()));

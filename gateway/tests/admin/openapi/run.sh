@@ -49,8 +49,12 @@ run_authenticated_as() {
     fi
 }
 
-run_authenticated_as "$ADMIN_KEY" --exclude-tag sessions --exclude-operation-id admin_keys_revoke "$@"
+run_authenticated_as "$ADMIN_KEY" --exclude-tag sessions \
+    --exclude-operation-id admin_keys_revoke --exclude-operation-id invitations_accept "$@"
 run_authenticated_as "$ADMIN_KEY" --include-operation-id admin_keys_revoke "$@"
-# These may end the session at their first request.
-run_as "$OTHER_SESSION" --include-operation-id logout --include-operation-id sessions_delete "$@"
-run_authenticated_as "$ADMIN_SESSION" --include-tag sessions --exclude-operation-id logout --exclude-operation-id sessions_delete "$@"
+# Nobody guesses a token or a password, and the session may end at its first request.
+run_as "$OTHER_SESSION" --include-operation-id invitations_accept --include-operation-id login \
+    --include-operation-id logout --include-operation-id sessions_delete "$@"
+# A wrong password is a 401 here as well.
+run_as "$ADMIN_SESSION" --include-tag sessions --exclude-operation-id login \
+    --exclude-operation-id logout --exclude-operation-id sessions_delete "$@"
