@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use self::replica::Replica;
-use crate::turns::Turns;
+use crate::places::{Place, Places};
 
 /// At most so many at a time; the data plane's own are beside them.
 const CONNECTIONS: u32 = 8;
@@ -52,7 +53,7 @@ pub enum ConnectError {
 pub(crate) struct Pool {
     primary: bb8::Pool<Manager>,
     replica: Option<Arc<Replica>>,
-    turns: Turns,
+    large_reads: Places,
 }
 
 /// A connection of the pool, until it is dropped.
@@ -78,7 +79,7 @@ impl Pool {
         Self {
             primary: building.build_unchecked(Manager(connect)),
             replica: None,
-            turns: Turns::default(),
+            large_reads: Places::three_each(),
         }
     }
 
@@ -88,9 +89,10 @@ impl Pool {
         self
     }
 
-    /// For what reads much.
-    pub(crate) fn turns(&self) -> &Turns {
-        &self.turns
+    /// A place for what reads much, of an organization or of the whole installation; none if none is free in time.
+    pub(crate) async fn place_to_read(&self, org_id: Option<Uuid>) -> Option<Place> {
+        let whose = org_id.unwrap_or_default();
+        self.large_reads.take_within(whose, PATIENCE).await
     }
 
     pub(crate) async fn get(&self) -> Result<Pooled, ConnectError> {

@@ -26,6 +26,7 @@ mod mcp;
 mod new_key;
 mod origin;
 mod params;
+mod places;
 mod reference;
 mod reports;
 mod resources;
@@ -35,7 +36,6 @@ mod sealing;
 mod server;
 mod sql;
 mod transaction;
-mod turns;
 mod whoami;
 
 pub use data_plane::{Asked, DataPlane, InForce, Refusal, Verdict, With};

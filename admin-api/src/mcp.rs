@@ -6,7 +6,6 @@
 pub(crate) mod client;
 pub(crate) mod guard;
 pub(crate) mod offer;
-mod places;
 pub(crate) mod risk;
 mod rpc;
 pub(crate) mod scan;
@@ -20,8 +19,6 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use tokio_util::task::TaskTracker;
-
-pub(crate) use places::{Place, Places};
 
 /// Where the secrets of organizations are kept.
 pub trait SecretStore: std::fmt::Debug + Send + Sync + 'static {

@@ -17,7 +17,8 @@ use crate::database::{Connect, Pool};
 use crate::error::ApiError;
 use crate::identify::identify;
 use crate::login::{Passwords, Throttles, Vault};
-use crate::mcp::{McpOptions, Places};
+use crate::mcp::McpOptions;
+use crate::places::Places;
 use crate::{document, listener, login, reference, reports, resources, whoami};
 
 /// What every request needs.

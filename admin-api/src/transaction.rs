@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::database::{Pool, Pooled};
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 use crate::origin::Origin;
-use crate::turns::Turn;
+use crate::places::Place;
 
 /// An open transaction. Dropped without an end it is rolled back once the statement that runs has ended. Until then it keeps its
-/// connection and its turn: of those who hang up no more statements run than of those who wait.
+/// connection and its place: of those who hang up no more statements run than of those who wait.
 pub(crate) struct Transaction {
     held: Arc<Held>,
     /// Whoever reads after its end has to see what it changed; none if it only reads.
@@ -26,7 +26,7 @@ pub(crate) struct Transaction {
 
 struct Held {
     connection: Pooled,
-    _turn: Option<Turn>,
+    _place: Option<Place>,
 }
 
 /// What stands between a caller and the rows of others, beside the queries.
@@ -103,13 +103,13 @@ impl Transaction {
         guard: Guard,
         work: impl AsyncFnOnce(&Self) -> Result<T>,
     ) -> Result<T> {
-        let turn = match guard {
+        let place = match guard {
             Guard::Tenant => None,
             // What is read so is large.
-            Guard::None => Some(pool.turns().take(caller.org_id).await?),
+            Guard::None => Some(pool.place_to_read(caller.org_id).await.ok_or_else(busy)?),
         };
         let connection = pool.get_to_read().await?;
-        let transaction = Self::begin(connection, turn, READ, None).await?;
+        let transaction = Self::begin(connection, place, READ, None).await?;
         let done = match transaction.guard(caller, guard).await {
             Ok(()) => work(&transaction).await,
             Err(error) => Err(error),
@@ -141,14 +141,14 @@ impl Transaction {
 
     async fn begin(
         connection: Pooled,
-        turn: Option<Turn>,
+        place: Option<Place>,
         begin: &str,
         changes: Option<Pool>,
     ) -> Result<Self> {
         connection.open.store(true, Ordering::Relaxed);
         let held = Held {
             connection,
-            _turn: turn,
+            _place: place,
         };
         let transaction = Self {
             held: Arc::new(held),
@@ -244,6 +244,10 @@ impl Transaction {
         }
         Ok(value)
     }
+}
+
+fn busy() -> ApiError {
+    ApiError::busy("reads_busy", "too many reports are being read; try again")
 }
 
 impl Drop for Transaction {

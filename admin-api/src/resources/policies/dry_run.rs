@@ -22,7 +22,7 @@ use crate::body::Body;
 use crate::caller::Caller;
 use crate::data_plane::InForce;
 use crate::error::{ApiError, Result};
-use crate::mcp::{Place, Places};
+use crate::places::{Place, Places};
 use crate::role::Act;
 use crate::server::Shared;
 use draft::Draft;

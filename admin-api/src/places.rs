@@ -1,4 +1,4 @@
-//! How many scans, or dry runs, may run: a few, and of one organization fewer, so that those of one hold up nobody else's.
+//! How many scans, dry runs or large reads may run: a few, and of one organization fewer, so that those of one hold up nobody else's.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,6 +44,11 @@ impl Places {
     /// For what is short, and of one organization done one after the other.
     pub(crate) fn one_each() -> Self {
         Self::new(MOST, 1)
+    }
+
+    /// For large reads: of one organization it leaves connections for others.
+    pub(crate) fn three_each() -> Self {
+        Self::new(usize::MAX, 3)
     }
 
     fn new(most: usize, most_of_one: usize) -> Self {
@@ -116,6 +121,20 @@ mod tests {
         taken.pop();
         assert!(of(1).is_some());
         drop((taken, others));
+        assert!(places.running.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_too_long_goes_and_others_are_not_held_up() {
+        let places = Places::three_each();
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let patience = Duration::from_secs(5);
+        let mut taken: Vec<_> = (0..3).map(|_| places.take(one).unwrap()).collect();
+        assert!(places.take_within(one, patience).await.is_none());
+        assert!(places.take_within(other, patience).await.is_some());
+        taken.pop();
+        assert!(places.take_within(one, patience).await.is_some());
+        drop(taken);
         assert!(places.running.lock().unwrap().is_empty());
     }
 
