@@ -116,3 +116,34 @@ async fn ten_at_once_make_each_partition_once() {
     }
     assert_eq!(calls.join_all().await.iter().sum::<i32>(), 1);
 }
+
+/// A statement that waits while rows move finds them where they went.
+#[tokio::test]
+async fn whoever_reads_while_rows_move_sees_each_once() {
+    let Some((client, database)) = partitioned().await else {
+        return;
+    };
+    client.execute(EVENT, &[&"-3 days"]).await.unwrap();
+    let reader = database.connect().await;
+    let sql = "SELECT count(*) FROM usage_events WHERE time > now() - interval '4 days'";
+    let (waiting, planned) = (
+        reader.prepare(sql).await.unwrap(),
+        reader.prepare(sql).await.unwrap(),
+    );
+    client.batch_execute("BEGIN").await.unwrap();
+    let made: i32 = query(&client, "SELECT make_partitions_ahead()").await;
+    assert_eq!(made, 1);
+    let mut read = JoinSet::new();
+    read.spawn(async move {
+        let row = reader.query_one(&waiting, &[]).await.unwrap();
+        let again = reader.query_one(&planned, &[]).await.unwrap();
+        (row.get::<_, i64>(0), again.get::<_, i64>(0))
+    });
+    let blocked = "SELECT count(*) FROM pg_locks
+        WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while query::<i64>(&client, blocked).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    client.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(read.join_next().await.unwrap().unwrap(), (100, 100));
+}
