@@ -1,4 +1,6 @@
-//! The admin API's place in the process: its listener and its way to the database.
+//! The admin API's place in the process: its thread, its listener and its way to the database.
+//!
+//! Guarantees: what it does is done on a thread of its own. Neither requests nor what stores their usage waits for its tasks.
 
 mod in_force;
 mod secrets;
@@ -6,12 +8,14 @@ mod secrets;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::{io, thread};
 
 use admin_api::{AdminApi, Connect, ConnectError, InForce, McpOptions};
 use domain::{Clock, Prices};
 use ingest::Database;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
+use tokio::runtime;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,8 +55,33 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Serves it until `stop`.
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+    /// Serves it until `stop`, on a thread that counts as one of the tasks.
+    ///
+    /// # Errors
+    /// If there can't be another thread.
+    pub(crate) fn start(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let listener = listener.into_std()?;
+        let running = self.tasks.token();
+        thread::Builder::new()
+            .name("admin".to_owned())
+            .spawn(move || {
+                runtime.block_on(self.serve(listener, stop));
+                drop(running);
+            })?;
+        Ok(())
+    }
+
+    async fn serve(self, listener: std::net::TcpListener, stop: CancellationToken) {
+        let listener = match TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "the admin API can't listen");
+                return;
+            }
+        };
         let mcp = McpOptions {
             allowed_networks: self.mcp.allowed_networks,
             secrets: Arc::new(Secrets::new(&environment(), self.mcp.secrets_dir)),

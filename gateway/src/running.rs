@@ -189,7 +189,9 @@ impl Running {
             tasks: tasks.clone(),
             in_force,
         };
-        tasks.spawn(admin.serve(admin_listener, draining.clone()));
+        admin
+            .start(admin_listener, draining.clone())
+            .map_err(StartError::Thread)?;
         let (collector, errands) = Collector::new();
         if let Some(interval) = config.poll_interval {
             let polling = Polling {

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::TryRecvError;
 use domain::{Clock, UsageEvent, error_chain};
 
 use crate::appending::Feed;
+use crate::bell::Bell;
 use crate::capacity::{Capacity, EVENT_BYTES};
 use crate::lane::LaneEnd;
 use crate::metrics::SpoolMetrics;
@@ -31,7 +32,6 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Flusher {
     pub(crate) lanes: Vec<LaneEnd>,
-    pub(crate) bell: Receiver<()>,
     pub(crate) streams: Streams,
     pub(crate) capacity: Arc<Capacity>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -75,40 +75,44 @@ impl Flusher {
             ..Gathered::default()
         };
         let mut kept_house_at = None;
-        // The lanes are gone with their bells: what they hold is all there will be.
-        let mut is_closing = false;
         loop {
             let now = self.clock.monotonic();
             if kept_house_at.is_none_or(|at| now.saturating_sub(at) >= HOUSEKEEPING) {
                 self.keep_house(now);
                 kept_house_at = Some(now);
             }
-            self.gather(&mut gathered);
+            let is_open = self.gather(&mut gathered);
             if gathered.events > 0 {
                 if !self.append(&mut gathered) {
                     return self.capacity.taken();
                 }
                 continue;
             }
-            if is_closing {
+            if !is_open {
                 self.keep_house(self.clock.monotonic());
                 return 0;
             }
-            is_closing =
-                self.bell.recv_timeout(HOUSEKEEPING) == Err(RecvTimeoutError::Disconnected);
+            Bell::sleep(HOUSEKEEPING);
         }
     }
 
-    /// Takes up to a group, lane by lane.
-    fn gather(&self, gathered: &mut Gathered) {
+    /// Takes up to a group, lane by lane. Answers whether there may be more to come.
+    fn gather(&self, gathered: &mut Gathered) -> bool {
         gathered.clear();
+        let mut is_open = false;
         for (index, lane) in self.lanes.iter().enumerate() {
-            while gathered.has_place()
-                && let Ok(event) = lane.events.try_recv()
-            {
-                gathered.add(index, &event);
-            }
+            is_open |= loop {
+                if !gathered.has_place() {
+                    break true;
+                }
+                match lane.events.try_recv() {
+                    Ok(event) => gathered.add(index, &event),
+                    Err(TryRecvError::Empty) => break true,
+                    Err(TryRecvError::Disconnected) => break false,
+                }
+            };
         }
+        is_open
     }
 
     /// Appends a group, however often it takes. Answers false if it gave up.

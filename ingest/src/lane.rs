@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, Sender};
 use domain::UsageEvent;
 use futures_util::task::AtomicWaker;
 
+use crate::bell::{Bell, LastRing};
 use crate::capacity::Capacity;
 use crate::metrics::LaneMetrics;
 use crate::open_slots::{OpenSlots, Opening};
@@ -26,8 +27,8 @@ use crate::open_slots::{OpenSlots, Opening};
 #[derive(Debug, Clone)]
 pub struct Lane {
     events: Sender<Box<UsageEvent>>,
-    /// Rung when there is something in a lane.
-    bell: Sender<()>,
+    /// Rung when there is something in a lane, and, since it stands behind them, when there is nobody left to put anything there.
+    bell: Arc<LastRing>,
     capacity: Arc<Capacity>,
     acks: Arc<Acks>,
     local: Arc<Mutex<Local>>,
@@ -76,7 +77,7 @@ impl Acks {
 impl Lane {
     pub(crate) fn new(
         capacity: Arc<Capacity>,
-        bell: Sender<()>,
+        bell: Bell,
         open: OpenSlots,
         metrics: LaneMetrics,
     ) -> (Self, LaneEnd) {
@@ -85,7 +86,7 @@ impl Lane {
         let acks = Arc::new(Acks::default());
         let lane = Self {
             events,
-            bell,
+            bell: Arc::new(LastRing(bell)),
             capacity,
             acks: Arc::clone(&acks),
             local: Arc::new(Mutex::new(Local {
@@ -210,8 +211,7 @@ impl Slot {
             // Only if the flusher thread has died: the books (closed, stored) show it, and so does the log.
             tracing::error!("a usage event could not be handed over: the flusher is gone");
         }
-        // Full: it has been rung already.
-        let _rung = lane.bell.try_send(());
+        lane.bell.0.ring();
         Ticket {
             lane: lane.clone(),
             number,

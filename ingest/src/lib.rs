@@ -20,6 +20,7 @@
 mod allocating;
 mod appending;
 mod batch;
+mod bell;
 mod capacity;
 mod connection;
 mod database;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::appending::Feed;
+use crate::bell::Bell;
 use crate::capacity::Capacity;
 use crate::database::Database;
 use crate::decided::Decided;
@@ -104,7 +105,8 @@ impl Ingest {
             tracing::error!(error = %domain::error_chain(&error), "the spool has no room");
         }
         capacity.set_room(streams.room());
-        let (lanes, ends, bell, open_files) = make_lanes(options, &capacity)?;
+        let bell = Bell::default();
+        let (lanes, ends, open_files) = make_lanes(options, &capacity, &bell)?;
 
         let feeds = streams.feeds();
         let shared = Shared {
@@ -124,7 +126,6 @@ impl Ingest {
         let give_up = Arc::<AtomicBool>::default();
         let flusher = Flusher {
             lanes: ends,
-            bell,
             streams,
             capacity: Arc::clone(&capacity),
             clock: Arc::clone(clock),
@@ -139,6 +140,7 @@ impl Ingest {
                 path: root.clone(),
                 source,
             })?;
+        bell.hang(flusher.thread().clone());
         let writers = TaskTracker::new();
         for feed in feeds {
             writers.spawn(keep_writing(shared.clone(), feed));
@@ -248,18 +250,16 @@ fn recover(root: &Path, streams: &mut Streams) -> Result<(), SpoolStartError> {
     Ok(())
 }
 
-type Lanes = (
-    Vec<Lane>,
-    Vec<LaneEnd>,
-    crossbeam_channel::Receiver<()>,
-    Vec<PathBuf>,
-);
+type Lanes = (Vec<Lane>, Vec<LaneEnd>, Vec<PathBuf>);
 
-fn make_lanes(options: &Options, capacity: &Arc<Capacity>) -> Result<Lanes, SpoolStartError> {
+fn make_lanes(
+    options: &Options,
+    capacity: &Arc<Capacity>,
+    bell: &Bell,
+) -> Result<Lanes, SpoolStartError> {
     let root = &options.spool.dir;
     recovery::remove_files(root)?;
     let metrics = LaneMetrics::register();
-    let (bell, ringing) = crossbeam_channel::bounded(1);
     // As many as there may be requests in all, in parts that need not be equal.
     let share = options.max_pending_events.div_ceil(options.lanes.max(1));
     let slots = (2 * share).min(options.max_pending_events);
@@ -277,5 +277,5 @@ fn make_lanes(options: &Options, capacity: &Arc<Capacity>) -> Result<Lanes, Spoo
         ends.push(end);
         paths.push(path);
     }
-    Ok((lanes, ends, ringing, paths))
+    Ok((lanes, ends, paths))
 }

@@ -1,8 +1,10 @@
 //! Many callers of the admin API beside a steady load of requests.
 //!
 //! Measured: how long the load's requests take, each from the moment at which it was due, as ratios to the same load alone; and how
-//! long the admin API takes meanwhile. All of it, PostgreSQL included, shares the machine.
+//! long the admin API takes meanwhile. All of it, PostgreSQL included, shares the machine: callers without pauses take what it has
+//! left, and what they then compete for is mostly the database's time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -29,6 +31,15 @@ const ADMINS: usize = 50;
 /// Of each hundred of their requests.
 const WRITES: u64 = 20;
 
+/// How callers of the admin API ask.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    /// So often at the most.
+    every: Duration,
+    /// Also for what was used, of which on PostgreSQL alone the open day is added up for each.
+    usage: bool,
+}
+
 /// What the load was told.
 struct Load {
     latencies: Latencies,
@@ -40,7 +51,10 @@ struct Load {
 struct Told {
     reads: Vec<Duration>,
     writes: Vec<Duration>,
-    bad: usize,
+    /// That it takes too long, or that others have their turn first, in the API's own words.
+    put_off: usize,
+    /// Any other that is no success.
+    bad: BTreeMap<StatusCode, usize>,
 }
 
 pub(crate) async fn run(plan: &Plan, mut report: Report) -> Report {
@@ -48,45 +62,71 @@ pub(crate) async fn run(plan: &Plan, mut report: Report) -> Report {
     let each = plan.pick(Duration::from_secs(1), Duration::from_secs(8));
     let per_second: u32 = plan.pick(200, 5_000);
     report.say(format_args!(
-        "{per_second} requests a second, alone and beside {ADMINS} callers of the admin API without pauses ({WRITES} % writes), \
-         {each:?} each, {rounds} rounds in turns; medians"
+        "{per_second} requests a second, alone and beside {ADMINS} callers of the admin API ({WRITES} % writes), {each:?} each, \
+         {rounds} rounds in turns; medians"
     ));
-    let site = Site::new(plan, Pace::AtOnce).await;
-    let gateway = site.gateway().env("MINDWEAVE_SPOOL_DURABILITY", "process");
-    let gateway = gateway.start().await;
-    let admin = Administrator::of(&site, &gateway).await;
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    let mut told = Told::default();
-    let mut bad = 0;
-    let mut busy = Duration::ZERO;
-    // The first round warms up.
-    for round in 0..=rounds {
-        let quiet = load(&site, &gateway, per_second, each, &mut bad).await;
-        let began = Instant::now();
-        let admins = Admins::start(&admin);
-        let beset = load(&site, &gateway, per_second, each, &mut bad).await;
-        let more = admins.stop().await;
-        if round > 0 {
-            busy += began.elapsed();
-            alone.push(quiet);
-            beside.push(beset);
-            told.add(more);
-        }
-    }
-    compare(&mut report, &alone, &beside);
-    told.say(&mut report, busy);
-    report.check(format_args!("requests not answered: {bad}"), bad == 0);
-    report.check(
-        format_args!(
-            "answers of the admin API that are none, or say no: {}",
-            told.bad
+    let second = plan.pick(Duration::from_millis(100), Duration::from_secs(1));
+    for (name, manner) in [
+        (
+            "records, each caller once a second",
+            Manner {
+                every: second,
+                usage: false,
+            },
         ),
-        told.bad == 0,
-    );
-    report.check(
-        "the gateway ends in good order",
-        gateway.stop().await.success(),
-    );
+        (
+            "records, without pauses",
+            Manner {
+                every: Duration::ZERO,
+                usage: false,
+            },
+        ),
+        (
+            "usage as well, each caller once a second",
+            Manner {
+                every: second,
+                usage: true,
+            },
+        ),
+    ] {
+        report.say(name);
+        let site = Site::new(plan, Pace::AtOnce).await;
+        let gateway = site.gateway().env("MINDWEAVE_SPOOL_DURABILITY", "process");
+        let gateway = gateway.start().await;
+        let admin = Administrator::of(&site, &gateway).await;
+        let (mut alone, mut beside) = (Vec::new(), Vec::new());
+        let mut told = Told::default();
+        let mut bad = 0;
+        let mut busy = Duration::ZERO;
+        // The first round warms up.
+        for round in 0..=rounds {
+            let quiet = load(&site, &gateway, per_second, each, &mut bad).await;
+            let began = Instant::now();
+            let admins = Admins::start(&admin, manner);
+            let beset = load(&site, &gateway, per_second, each, &mut bad).await;
+            let more = admins.stop().await;
+            if round > 0 {
+                busy += began.elapsed();
+                alone.push(quiet);
+                beside.push(beset);
+                told.add(more);
+            }
+        }
+        compare(&mut report, &alone, &beside);
+        told.say(&mut report, busy);
+        report.check(format_args!("requests not answered: {bad}"), bad == 0);
+        report.check(
+            format_args!(
+                "answers of the admin API that say no for no good reason, by status: {:?}",
+                told.bad
+            ),
+            told.bad.is_empty(),
+        );
+        report.check(
+            "the gateway ends in good order",
+            gateway.stop().await.success(),
+        );
+    }
     report
 }
 
@@ -148,15 +188,19 @@ struct Admins {
 }
 
 impl Admins {
-    fn start(admin: &Administrator) -> Self {
+    fn start(admin: &Administrator, manner: Manner) -> Self {
         let stop = Arc::<AtomicBool>::default();
         let tasks = (0..ADMINS)
             .map(|_| {
                 let (stop, admin) = (Arc::clone(&stop), admin.clone());
                 async move {
                     let mut told = Told::default();
+                    let mut next =
+                        Instant::now() + manner.every.mul_f64(rand::random_range(0.0..1.0));
                     while !stop.load(Ordering::Relaxed) {
-                        told.ask(&admin).await;
+                        tokio::time::sleep_until(next).await;
+                        told.ask(&admin, manner.usage).await;
+                        next = Instant::now().max(next + manner.every);
                     }
                     told
                 }
@@ -177,7 +221,7 @@ impl Admins {
 
 impl Told {
     /// One request of any kind.
-    async fn ask(&mut self, admin: &Administrator) {
+    async fn ask(&mut self, admin: &Administrator, usage: bool) {
         let dice = rand::random_range(0..100);
         let (client, project) = (&admin.client, admin.project_id);
         let began = Instant::now();
@@ -189,7 +233,7 @@ impl Told {
             let path = format!("/admin/v1/projects/{project}");
             client.post(&path, &change).await
         } else {
-            let path = match dice % 4 {
+            let path = match dice % if usage { 4 } else { 3 } {
                 0 => format!("/admin/v1/organizations/{}", admin.org_id),
                 1 => "/admin/v1/projects".to_owned(),
                 2 => format!("/admin/v1/api-keys?project_id={project}&limit=20"),
@@ -202,7 +246,14 @@ impl Told {
         };
         let took = began.elapsed();
         let is_good = matches!(answer.status, StatusCode::OK | StatusCode::CREATED);
-        self.bad += usize::from(!is_good);
+        let is_put_off = matches!(
+            answer.status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        );
+        self.put_off += usize::from(is_put_off);
+        if !is_good && !is_put_off {
+            *self.bad.entry(answer.status).or_default() += 1;
+        }
         if dice < WRITES {
             self.writes.push(took);
         } else {
@@ -213,7 +264,10 @@ impl Told {
     fn add(&mut self, more: Self) {
         self.reads.extend(more.reads);
         self.writes.extend(more.writes);
-        self.bad += more.bad;
+        self.put_off += more.put_off;
+        for (status, count) in more.bad {
+            *self.bad.entry(status).or_default() += count;
+        }
     }
 
     fn say(&self, report: &mut Report, busy: Duration) {
@@ -226,6 +280,10 @@ impl Told {
                 latencies.percentile(99).as_secs_f64() * 1e3
             ));
         }
+        report.say(format_args!(
+            "  admin API: {} were put off (429, 503)",
+            self.put_off
+        ));
     }
 }
 
