@@ -56,7 +56,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("hyper", &["load-tests", "proxy", "simulator", "testkit"]),
     (
         "hyper-util",
-        &["admin-api", "proxy", "simulator", "testkit"],
+        &["admin-api", "load-tests", "proxy", "simulator", "testkit"],
     ),
     ("reqwest", &["admin-api"]),
     (

@@ -12,6 +12,7 @@
 
 mod admin;
 mod audit;
+mod bench;
 mod budgets;
 mod callers;
 mod changes;
@@ -47,8 +48,10 @@ struct Cli {
     plan: plan::Arguments,
 }
 
-#[derive(Debug, Clone, Copy, clap::Subcommand)]
+#[derive(Debug, Clone, clap::Subcommand)]
 enum Scenario {
+    /// CPU, latency and memory beside nginx, a bare hyper proxy and pingora
+    Bench(bench::Choice),
     /// kill -9 of the gateway at random moments under load
     Kills,
     /// PostgreSQL killed, cut off, failed over, restored
@@ -67,13 +70,14 @@ enum Scenario {
     Budgets,
     /// How soon changes of keys, policies and quotas are in force
     Changes,
-    /// Callers of the admin API without pauses, beside a steady load of requests
+    /// Callers of the admin API, beside a steady load of requests
     Admin,
 }
 
 impl Scenario {
     async fn run(self, plan: Plan, report: Report) -> Report {
         match self {
+            Self::Bench(choice) => Box::pin(bench::run(&choice, &plan, report)).await,
             Self::Kills => kills::run(&plan, report).await,
             Self::Database => database::run(&plan, report).await,
             Self::Outage => outage::run(&plan, report).await,

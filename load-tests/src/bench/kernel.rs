@@ -1,0 +1,58 @@
+//! What the kernel says of a process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::Pid;
+
+/// A process and those it began with, or just it.
+#[derive(Debug, Clone)]
+pub(super) struct Processes(pub(super) Vec<Pid>);
+
+/// Time on a processor, by thread.
+#[derive(Debug)]
+pub(super) struct Cpu(BTreeMap<String, u64>);
+
+impl Processes {
+    /// What all threads have had so far. Threads that have ended are missing: those that work don't end.
+    pub(super) fn cpu(&self) -> Cpu {
+        let mut threads = BTreeMap::new();
+        for pid in &self.0 {
+            let folder = format!("/proc/{}/task", pid.as_raw_nonzero());
+            for thread in fs::read_dir(folder).unwrap() {
+                let path = thread.unwrap().path();
+                let Ok(text) = fs::read_to_string(path.join("schedstat")) else {
+                    continue; // ended just now
+                };
+                let on_cpu = text.split_whitespace().next();
+                let on_cpu = on_cpu.and_then(|number| number.parse().ok());
+                threads.insert(path.to_string_lossy().into_owned(), on_cpu.unwrap());
+            }
+        }
+        Cpu(threads)
+    }
+
+    /// Resident memory without what is mapped from files, in bytes.
+    pub(super) fn resident(&self) -> u64 {
+        let of = |pid: &Pid| {
+            let path = format!("/proc/{}/status", pid.as_raw_nonzero());
+            let status = fs::read_to_string(path).unwrap();
+            let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+            let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
+            kibibytes.and_then(|number| number.parse::<u64>().ok())
+        };
+        self.0.iter().filter_map(of).sum::<u64>() * 1024
+    }
+}
+
+impl Cpu {
+    /// Since an earlier look.
+    pub(super) fn since(&self, earlier: &Self) -> Duration {
+        let spent = self.0.iter().map(|(thread, on_cpu)| {
+            let before = earlier.0.get(thread).copied().unwrap_or(0);
+            on_cpu.saturating_sub(before)
+        });
+        Duration::from_nanos(spent.sum())
+    }
+}
