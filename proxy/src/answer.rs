@@ -55,13 +55,20 @@ pub(crate) async fn relay(
 
 async fn relayed(mut exchange: Exchange, body: Incoming) -> ResponseBody {
     // Nobody asks a body that is at its end for frames.
-    if body.is_end_stream() {
+    let is_empty = body.is_end_stream();
+    if is_empty {
         exchange.settle(End::Complete);
         exchange.durable().await;
     }
     let worker = Rc::clone(exchange.worker());
     let idle_timeout = worker.options.upstream.idle_timeout;
-    ResponseBody::Relay(Box::new(Relay::new(body, exchange, idle_timeout)))
+    // What is read on after its caller has left is looked at only when there is a caller to look.
+    let is_told_at_once = !is_empty && !exchange.is_streaming() && !exchange.is_to_be_drained();
+    let mut relay = Box::new(Relay::new(body, exchange, idle_timeout));
+    if is_told_at_once {
+        relay.look_ahead().await;
+    }
+    ResponseBody::Relay(relay)
 }
 
 /// Batch objects: read whole, their URLs rewritten, sent plain.

@@ -299,6 +299,12 @@ impl Exchange {
         })
     }
 
+    /// Whether the answer is told event by event.
+    pub(crate) fn is_streaming(&self) -> bool {
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|answer| answer.head.streaming)
+    }
+
     /// Whether what was seen of the answer is all there is to it.
     pub(crate) fn is_answer_complete(&self) -> bool {
         self.answer

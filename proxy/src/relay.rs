@@ -4,6 +4,7 @@
 //! its answer also has its event, whatever becomes of the gateway. The upstream is read no faster than the caller takes the bytes. Where it is wanted, an answer
 //! whose caller has left is read to its end all the same.
 
+use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -35,6 +36,8 @@ pub(crate) enum RelayError {
 pub(crate) struct Relay {
     /// There until it is dropped.
     flow: Option<Flow>,
+    /// What was there before the head left.
+    ahead: VecDeque<Option<Result<Frame<Bytes>, RelayError>>>,
     /// What ends the answer, until the event is durable: a frame, or that there are no more.
     end: Option<Option<Frame<Bytes>>>,
     broken: Option<RelayError>,
@@ -56,6 +59,10 @@ struct Held {
     look_again: Pin<Box<Sleep>>,
 }
 
+/// So much of an answer may wait for its head, in bytes, beside the frame that goes beyond it.
+const MOST_AHEAD: usize = 64 << 10;
+/// So many turns the upstream's task is given to hand over what has arrived.
+const TURNS: u32 = 3;
 /// The writers make room batch by batch.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -65,8 +72,48 @@ impl Relay {
     pub(crate) fn new(upstream: Incoming, exchange: Exchange, idle_timeout: Duration) -> Self {
         Self {
             flow: Some(Flow::new(upstream, exchange, idle_timeout)),
+            ahead: VecDeque::new(),
             end: None,
             broken: None,
+        }
+    }
+
+    /// Reads what is here already of an answer that isn't told bit by bit. If that is all of it, waits for the event: then the
+    /// head leaves together with the body, in one write and one packet, instead of alone and ahead of it.
+    pub(crate) async fn look_ahead(&mut self) {
+        let Some(flow) = &mut self.flow else {
+            return;
+        };
+        let (ahead, mut turns, mut bytes) = (&mut self.ahead, 0, 0);
+        let is_whole = poll_fn(|ctx| {
+            while bytes < MOST_AHEAD {
+                let Poll::Ready(frame) = flow.poll_accounted(ctx) else {
+                    if turns == TURNS {
+                        return Poll::Ready(false);
+                    }
+                    // The task that reads from the upstream has what has arrived by now, and needs a turn to hand it over.
+                    turns += 1;
+                    ctx.waker().wake_by_ref();
+                    return Poll::Pending;
+                };
+                let (is_good, is_last) = match &frame {
+                    Some(Ok(frame)) => {
+                        bytes += frame.data_ref().map_or(0, Bytes::len);
+                        (true, flow.is_at_end())
+                    }
+                    Some(Err(_)) => (false, true),
+                    None => (true, true),
+                };
+                ahead.push_back(frame);
+                if is_last {
+                    return Poll::Ready(is_good);
+                }
+            }
+            Poll::Ready(false)
+        });
+        if is_whole.await {
+            flow.exchange.settle(End::Complete);
+            flow.exchange.durable().await;
         }
     }
 
@@ -181,8 +228,12 @@ impl Body for Relay {
         let Some(flow) = &mut relay.flow else {
             return Poll::Ready(None);
         };
-        Poll::Ready(match ready!(flow.poll_accounted(ctx)) {
-            Some(Ok(frame)) if flow.is_at_end() => {
+        let frame = match relay.ahead.pop_front() {
+            Some(frame) => frame,
+            None => ready!(flow.poll_accounted(ctx)),
+        };
+        Poll::Ready(match frame {
+            Some(Ok(frame)) if relay.ahead.is_empty() && flow.is_at_end() => {
                 flow.exchange.settle(End::Complete);
                 relay.end = Some(Some(frame));
                 return relay.poll_end(ctx);
@@ -206,13 +257,26 @@ impl Body for Relay {
 
     fn is_end_stream(&self) -> bool {
         let flow = self.flow.as_ref();
-        self.end.is_none() && flow.is_none_or(|flow| flow.upstream.is_end_stream())
+        self.end.is_none()
+            && self.ahead.is_empty()
+            && flow.is_none_or(|flow| flow.upstream.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.flow
-            .as_ref()
-            .map_or_else(SizeHint::default, |flow| flow.upstream.size_hint())
+        let Some(flow) = &self.flow else {
+            return SizeHint::default();
+        };
+        let data = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
+        let ahead = self.ahead.iter().flatten().flatten().map(data);
+        let held = flow.held.iter().map(|held| data(&held.frame));
+        let read = ahead.chain(held).sum::<usize>() as u64;
+        let behind = flow.upstream.size_hint();
+        let mut all = SizeHint::new();
+        if let Some(upper) = behind.upper() {
+            all.set_upper(upper.saturating_add(read));
+        }
+        all.set_lower(behind.lower().saturating_add(read));
+        all
     }
 }
 

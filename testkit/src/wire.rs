@@ -110,6 +110,11 @@ impl Wire {
     /// An answer, read whole; one to HEAD has no body and is only a [`head`](Self::head).
     pub async fn answer(&mut self) -> Answer {
         let head = self.head().await;
+        self.answer_behind(head).await
+    }
+
+    /// The rest of an answer whose head has been read.
+    pub async fn answer_behind(&mut self, head: Head) -> Answer {
         let status = head.status();
         let bodiless = status.is_informational() || status == StatusCode::NO_CONTENT;
         let (body, trailers) = match head.content_length() {

@@ -1,7 +1,11 @@
 //! HTTP/1.1 as few clients speak it: asking first, one request behind the other, upgrades.
 
+use std::sync::Arc;
+
 use testkit::client::question;
+use testkit::scene::text;
 use testkit::{Upstream, Wire};
+use tokio::sync::Notify;
 
 use crate::stage::{Stage, json_answer, message, noting};
 
@@ -59,6 +63,55 @@ async fn requests_in_a_row_without_waiting_are_answered_in_their_order() {
         assert_eq!(answer.json()["path"].as_str().unwrap_or_default(), expected);
     }
     stage.scene.events(2).await;
+}
+
+/// The head waits for a body that is there, and for none that isn't.
+#[tokio::test]
+async fn what_comes_in_one_piece_leaves_in_one_piece() {
+    let whole = message().to_string();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+    let length = whole.len();
+    let plain = (
+        format!("{head}content-length: {length}\r\n\r\n"),
+        whole.clone(),
+    );
+    let chunked = (
+        format!("{head}transfer-encoding: chunked\r\n\r\n"),
+        format!("{length:x}\r\n{whole}\r\n0\r\n\r\n"),
+    );
+    for (head, rest) in [plain, chunked] {
+        let go_on = Arc::new(Notify::new());
+        let seen = Arc::clone(&go_on);
+        let upstream = Upstream::wire(move |mut wire: Wire| {
+            let (head, rest, go_on) = (head.clone(), rest.clone(), Arc::clone(&go_on));
+            async move {
+                wire.request().await;
+                wire.send(head.clone() + &rest).await;
+                wire.request().await;
+                wire.send(head).await;
+                go_on.notified().await;
+                wire.send(rest).await;
+                wire.rest().await;
+            }
+        })
+        .await;
+        let stage = Stage::before(upstream).await;
+        let body = question(false).to_string();
+        let more = format!("content-length: {}\r\n", body.len());
+        let asked = stage.head("POST", "/v1/messages", &more) + &body;
+        let mut wire = stage.wire().await;
+        wire.send(&asked).await;
+        let begun = wire.head().await;
+        assert!(wire.has_unread(), "the body comes with the head");
+        assert_eq!(wire.answer_behind(begun).await.json(), message());
+        wire.send(&asked).await;
+        let begun = wire.head().await;
+        seen.notify_one();
+        assert_eq!(wire.answer_behind(begun).await.json(), message());
+        for event in stage.scene.events(2).await {
+            assert_eq!(text(&event, "status"), "success");
+        }
+    }
 }
 
 #[tokio::test]
