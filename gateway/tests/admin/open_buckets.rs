@@ -12,11 +12,11 @@ async fn rows(scene: &Scene, of: &Tenant, ages: &str) {
     let sql = format!(
         "INSERT INTO usage_events (time, org_id, project_id, user_id, api_key_id, request_id, event_type, model, input_tokens,
             output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, web_search_requests, cost_cents, status, metadata)
-        SELECT now() - age, $1, $2, CASE WHEN n % 3 > 0 THEN $1 END, $2, gen_random_uuid(), 'api_call', (ARRAY['a', 'b|x'])[1 + n % 2],
+        SELECT now() - age, $1::uuid, $2::uuid, CASE WHEN n % 3 > 0 THEN $1 END, $2, gen_random_uuid(), 'api_call', (ARRAY['a', 'b|x'])[1 + n % 2],
             n * 1000, n % 31, n % 7, n % 11 + n % 5, n % 5, n % 3, n * n * 0.0000000001 + n % 13,
             (ARRAY['success', 'timeout'])[1 + n % 2],
             CASE WHEN n % 17 = 0 THEN '{{\"test\": true}}'::jsonb WHEN n % 19 = 0 THEN '{{\"refusals\": 2}}' ELSE '{{}}' END
-        FROM (SELECT age, row_number() OVER ()::int AS n FROM {ages} AS age) AS rows"
+        FROM (SELECT age, row_number() OVER ()::int AS n FROM ({ages}) AS ages (age)) AS rows"
     );
     let values: [&(dyn ToSql + Sync); 2] = [&of.org_id, &of.project_id];
     scene.sql.execute(&sql, &values).await.unwrap();
@@ -119,8 +119,8 @@ async fn open_buckets_add_up_to_the_picodollar_while_they_close() {
     let other = Tenant::create(&scene.sql).await;
     for of in [&scene.tenant, &other] {
         for ages in [
-            "generate_series(interval '0', interval '10 minutes', interval '3 seconds')",
-            "generate_series(interval '10 minutes', interval '26 hours', interval '11 minutes')",
+            "SELECT n * interval '3 seconds' FROM generate_series(0, 200) AS n",
+            "SELECT n * interval '11 minutes' FROM generate_series(1, 142) AS n",
         ] {
             rows(&scene, of, ages).await;
         }
@@ -139,12 +139,11 @@ async fn open_buckets_add_up_to_the_picodollar_while_they_close() {
     }
     assert_same(&stage, &viewer, &since, "closed").await;
 
-    rows(scene, &scene.tenant, "unnest(ARRAY[interval '0'])").await;
+    rows(scene, &scene.tenant, "SELECT interval '0'").await;
     assert_same(&stage, &viewer, &since, "with a row of now").await;
     let is_stored = "SELECT storage_engine() <> 'timescaledb'"; // which has its own upkeep
     if scene.sql.query_one(is_stored, &[]).await.unwrap().get(0) {
-        let late =
-            "unnest(ARRAY[interval '9 minutes', interval '70 minutes', interval '25 hours'])";
+        let late = "SELECT unnest(ARRAY['9 minutes', '70 minutes', '25 hours'])::interval";
         rows(scene, &scene.tenant, late).await;
         while !close(scene).await {}
         assert_same(&stage, &viewer, &since, "with late rows").await;
