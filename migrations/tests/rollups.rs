@@ -14,6 +14,13 @@ const ROLLUPS: [&str; 4] = [
     "usage_monthly",
 ];
 
+/// Sums alone, by so much time; several lines of one bucket are to be added up.
+const OF_OPEN_BUCKETS: [(&str, &str); 3] = [
+    ("usage_by_hour", "hour"),
+    ("usage_by_day", "day"),
+    ("usage_by_month", "month"),
+];
+
 /// Random rows of a few tenants between two offsets from now.
 const ROWS: &str = "INSERT INTO usage_events (
         time, org_id, project_id, user_id, api_key_id, request_id, event_type, model, input_tokens, output_tokens,
@@ -105,8 +112,30 @@ async fn assert_same(client: &Client, when: &str) {
         );
         assert_eq!(query::<i64>(client, &sql).await, 0, "{rollup} {when}");
     }
+    assert_sums(client, when).await;
     let rows: i64 = query(client, "SELECT count(*) FROM usage_daily").await;
     assert!(rows > 0);
+}
+
+/// That buckets which are put together of what has closed and what hasn't have each row once.
+async fn assert_sums(client: &Client, when: &str) {
+    for (view, unit) in OF_OPEN_BUCKETS {
+        let sql = format!(
+            "WITH found AS (
+                SELECT bucket, org_id, project_id, model, sum(request_count), sum(success_count), sum(total_input_tokens),
+                    sum(total_output_tokens), sum(total_cache_read_tokens), sum(total_cache_write_tokens),
+                    sum(total_cache_write_1h_tokens), sum(total_web_search_requests), sum(total_cost_cents)
+                FROM {view} GROUP BY 1, 2, 3, 4
+             ), raw AS (
+                SELECT date_trunc('{unit}', time, 'UTC'), org_id, project_id, model, count(*), sum((status = 'success')::int),
+                    sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
+                    sum(cache_write_1h_tokens), sum(web_search_requests), sum(cost_cents)
+                FROM usage_events WHERE metadata -> 'test' IS NULL AND metadata -> 'refusals' IS NULL GROUP BY 1, 2, 3, 4
+             )
+             SELECT count(*) FROM ((TABLE found EXCEPT ALL TABLE raw) UNION ALL (TABLE raw EXCEPT ALL TABLE found)) AS differing"
+        );
+        assert_eq!(query::<i64>(client, &sql).await, 0, "{view} {when}");
+    }
 }
 
 #[tokio::test]
@@ -165,6 +194,102 @@ async fn a_row_whose_transaction_was_open_when_its_bucket_closed_is_counted() {
     })
     .await;
     assert_same(&client, "stored").await;
+}
+
+/// A moment, and rows around where each of the rollups ends then, none of which costs what another does.
+const LONG_AGO: &str = "TIMESTAMPTZ '2024-03-02 14:35:20 UTC'";
+const AROUND_ENDS: &str = "INSERT INTO usage_events (
+        time, org_id, project_id, request_id, event_type, model, input_tokens, cost_cents, status)
+    SELECT ends + apart * interval '1 microsecond', md5('org')::uuid, md5('project')::uuid, gen_random_uuid(), 'api_call', 'm',
+           1 << (row_number() OVER ())::int, (1 << (row_number() OVER ())::int) * 0.0000000001, 'success'
+    FROM unnest(ARRAY['2024-03-01 00:00 UTC', '2024-03-02 00:00 UTC', '2024-03-02 14:00 UTC', '2024-03-02 14:30 UTC',
+                      '2024-03-02 14:35 UTC']::timestamptz[]) AS ends, unnest(ARRAY[-1, 0, 1]) AS apart";
+
+/// Whether the rollups end there, those of minutes, hours, days and months.
+async fn end_at(client: &Client, ends: [&str; 4]) -> bool {
+    let [minutes, hours, days, months] = ends.map(|end| format!("TIMESTAMPTZ '{end} UTC'"));
+    let sql = format!(
+        "SELECT (usage_rollup_watermark('usage_minute'), usage_rollup_watermark('usage_hourly'),
+                 usage_rollup_watermark('usage_daily'), usage_rollup_watermark('usage_monthly'))
+              = ({minutes}, {hours}, {days}, {months})"
+    );
+    query(client, &sql).await
+}
+
+#[tokio::test]
+async fn rows_around_the_ends_of_rollups_are_in_open_buckets_once() {
+    let database = Database::migrated().await;
+    let client = database.connect().await;
+    if engine(&client).await == "timescaledb" {
+        return; // its own rollups have no ends
+    }
+    client.batch_execute(AROUND_ENDS).await.unwrap();
+    assert_sums(&client, "live").await;
+    let step = format!("SELECT refresh_usage_rollups({LONG_AGO})");
+    let ahead =
+        "SELECT usage_rollup_watermark('usage_daily') > usage_rollup_watermark('usage_hourly')
+        AND usage_rollup_watermark('usage_hourly') > usage_rollup_watermark('usage_minute')";
+    let ends = [
+        "2024-03-02 14:30",
+        "2024-03-02 14:00",
+        "2024-03-02 00:00",
+        "2024-03-01 00:00",
+    ];
+    let mut was_ahead = false;
+    while !end_at(&client, ends).await {
+        // As long as other tests' transactions hold it back there is nothing to do.
+        client.batch_execute(&step).await.unwrap();
+        assert_sums(&client, "after a step").await;
+        was_ahead |= query::<bool>(&client, ahead).await;
+    }
+    assert!(was_ahead, "coarse rollups catch up faster than fine ones");
+    while query::<i32>(&client, &step).await > 0 {}
+    assert!(end_at(&client, ends).await);
+    assert_sums(&client, "stored").await;
+
+    // What arrives late is in all of them or in none.
+    client.batch_execute(AROUND_ENDS).await.unwrap();
+    let same = "SELECT (SELECT sum(total_cost_cents) FROM usage_minute) = ALL (ARRAY[
+        (SELECT sum(total_cost_cents) FROM usage_by_hour), (SELECT sum(total_cost_cents) FROM usage_by_day),
+        (SELECT sum(total_cost_cents) FROM usage_by_month)])";
+    assert!(query::<bool>(&client, same).await);
+    while query::<i32>(&client, &step).await > 0 {}
+    assert_sums(&client, "with late rows").await;
+    assert!(query::<bool>(&client, same).await);
+}
+
+#[tokio::test]
+async fn hours_and_minutes_stay_until_their_days_are_counted() {
+    let database = Database::migrated().await;
+    let client = database.connect().await;
+    if engine(&client).await == "timescaledb" {
+        return; // its policies count every minute
+    }
+    client.batch_execute(AROUND_ENDS).await.unwrap();
+    let step = format!(
+        "SELECT refresh_usage_rollups({LONG_AGO}) = 0 AND usage_rollup_watermark('usage_minute') > '2024-03-02 14:29 UTC'"
+    );
+    testkit::eventually("minutes stored", async || {
+        query::<bool>(&client, &step).await.then_some(())
+    })
+    .await;
+    let days = ["usage_by_day", "usage_by_month"];
+    for view in days {
+        let sql = format!("CREATE TABLE {view}_before AS TABLE {view}");
+        client.batch_execute(&sql).await.unwrap();
+    }
+    client.batch_execute("SELECT drop_expired()").await.unwrap();
+    let left = "SELECT count(*) FROM usage_minute_closed WHERE bucket < '2024-03-02 UTC'";
+    if engine(&client).await == "postgresql" {
+        assert_eq!(query::<i64>(&client, left).await, 0, "what may go went");
+    }
+    for view in days {
+        let sql = format!(
+            "SELECT count(*) FROM ((TABLE {view}_before EXCEPT ALL TABLE {view})
+                UNION ALL (TABLE {view} EXCEPT ALL TABLE {view}_before)) AS differing"
+        );
+        assert_eq!(query::<i64>(&client, &sql).await, 0, "{view}");
+    }
 }
 
 #[tokio::test]

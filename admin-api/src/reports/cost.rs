@@ -139,7 +139,7 @@ pub(super) async fn report(
     let filter = query.filter(&caller, "bucket", (ask.from, ask.to));
     let sql = format!(
         "SELECT t.bucket, {workspace} AS workspace_id, trim_scale(sum(total_cost_cents))::text AS amount
-        FROM usage_daily t WHERE {} GROUP BY 1, 2 HAVING sum(total_cost_cents) <> 0 ORDER BY 1, 2 LIMIT {}",
+        FROM usage_by_day t WHERE {} GROUP BY 1, 2 HAVING sum(total_cost_cents) <> 0 ORDER BY 1, 2 LIMIT {}",
         filter.sql(),
         MOST_RESULTS + 1,
         workspace = query.workspace(),

@@ -193,7 +193,7 @@ pub(super) async fn report(
     } = query;
     filter.and_if("t.org_id = ?", caller.org_id);
     let source = Source::of(ask.width, needs);
-    let sql = sql(&source.sql(ask.width), &filter.sql(), &groups);
+    let sql = sql(&source.sql(ask.width, needs), &filter.sql(), &groups);
     let rows = Transaction::read_unguarded(&shared.pool, &caller, async |transaction| {
         kept::check(transaction, source, ("starting_at", ask.from), ask.width).await?;
         transaction.all(&sql, &filter.values()).await

@@ -63,7 +63,7 @@ pub(super) fn day(of: Of, workspace: &str, condition: &str, values: usize) -> St
                 sum(total_cache_write_1h_tokens)::bigint AS cache_write_1h,
                 sum(total_web_search_requests)::bigint AS web_searches, 0::bigint AS session_units,
                 (sum(total_cost_cents) * 10000000000)::numeric(60, 0)::text AS amount
-            FROM usage_daily t WHERE {condition} AND total_cost_cents <> 0 GROUP BY 1, 2 LIMIT {MOST_GROUPS}"
+            FROM usage_by_day t WHERE {condition} AND total_cost_cents <> 0 GROUP BY 1, 2 LIMIT {MOST_GROUPS}"
         ),
     }
 }

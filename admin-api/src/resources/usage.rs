@@ -123,7 +123,8 @@ pub(crate) async fn list(
     let width = query.bucket.unwrap_or(Width::Day);
     let until = query.until.unwrap_or_else(Utc::now);
     let span = Span::of(query.since, until, width)?;
-    let source = query.source(width, &groups)?;
+    let needs = query.needs(&groups);
+    let source = query.source(width, needs)?;
     let begins_behind = query.page.as_deref().map(read_place).transpose()?;
     let cut = Cut {
         groups: &groups,
@@ -133,7 +134,12 @@ pub(crate) async fn list(
     let filter = query.filter(&caller, span);
     let mut values = filter.values();
     values.push(&begins_behind);
-    let sql = cut.sql(&source.sql(width), &filter.sql(), values.len(), limit);
+    let sql = cut.sql(
+        &source.sql(width, needs),
+        &filter.sql(),
+        values.len(),
+        limit,
+    );
     let rows = Transaction::read_unguarded(&shared.pool, &caller, async |transaction| {
         kept::check(transaction, source, ("since", span.since), width).await?;
         transaction.all(&sql, &values).await
@@ -155,31 +161,29 @@ pub(crate) async fn list(
 
 impl Query {
     /// What is filtered by has to be there as well.
-    fn source(&self, width: Width, groups: &[Group]) -> Result<Source> {
+    fn needs(&self, groups: &[Group]) -> Needs {
         let is_of_key = |group: &Group| matches!(group, Group::UserId | Group::ApiKeyId);
-        let needs = Needs {
-            mcp: groups.contains(&Group::McpServer),
-            keys: groups.iter().any(is_of_key)
-                || self.user_id.is_some()
-                || self.api_key_id.is_some(),
-            requests: false,
-        };
+        let keys =
+            groups.iter().any(is_of_key) || self.user_id.is_some() || self.api_key_id.is_some();
         let latency = self.latency.unwrap_or(false);
         // Percentiles can't be added up: one line of the rollup has to be one of the answer.
-        let is_line = !needs.keys
+        let is_line = !keys
             && self.bucket == Some(Width::Hour)
             && [Group::ProjectId, Group::Model]
                 .iter()
                 .all(|group| groups.contains(group));
-        let source = Source::of(
-            width,
-            Needs {
-                requests: latency && !is_line,
-                ..needs
-            },
-        );
+        Needs {
+            mcp: groups.contains(&Group::McpServer),
+            keys,
+            percentiles: latency && is_line,
+            requests: latency && !is_line,
+        }
+    }
+
+    fn source(&self, width: Width, needs: Needs) -> Result<Source> {
+        let source = Source::of(width, needs);
         let of_rows = [
-            ("latency", latency),
+            ("latency", self.latency.unwrap_or(false)),
             ("api_key_id", self.api_key_id.is_some()),
             ("model", self.model.is_some()),
         ];

@@ -21,6 +21,7 @@ mod lists;
 mod login;
 mod mcp;
 mod members;
+mod open_buckets;
 mod openapi;
 mod plans;
 mod proxies;

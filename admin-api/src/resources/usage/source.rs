@@ -119,6 +119,8 @@ pub(crate) struct Needs {
     pub(crate) mcp: bool,
     /// Users or keys: the rollup of days has them.
     pub(crate) keys: bool,
+    /// Percentiles of the latency by hour, project and model: the rollup of hours has them.
+    pub(crate) percentiles: bool,
     /// Something that is known of a request alone.
     pub(crate) requests: bool,
 }
@@ -166,9 +168,14 @@ impl Source {
         }
     }
 
-    /// What stands behind FROM: `t`, with the rollups' columns. `$1` and `$2` are the span's ends.
-    pub(crate) fn sql(self, width: Width) -> String {
+    /// What stands behind FROM: `t`, with the rollups' columns. `$1` and `$2` are the span's ends. One line of a rollup may be
+    /// several, to be added up, unless percentiles are needed.
+    pub(crate) fn sql(self, width: Width, needs: Needs) -> String {
         match self {
+            // Where nothing but sums is needed, open buckets aren't read row by row.
+            Self::UsageHourly if !needs.percentiles => "usage_by_hour t".to_owned(),
+            Self::UsageDaily if !needs.keys => "usage_by_day t".to_owned(),
+            Self::UsageMonthly => "usage_by_month t".to_owned(),
             Self::UsageDaily if width == Width::Month => {
                 let bucket = width.bucket("bucket");
                 format!(
@@ -176,7 +183,7 @@ impl Source {
                         {TOTALS} FROM usage_daily WHERE bucket >= $1 AND bucket < $2) t"
                 )
             }
-            Self::UsageMinute | Self::UsageHourly | Self::UsageDaily | Self::UsageMonthly => {
+            Self::UsageMinute | Self::UsageHourly | Self::UsageDaily => {
                 format!("{} t", self.name())
             }
             // As the rollups count: neither keys for tests nor what a rule refused.
@@ -311,6 +318,36 @@ mod tests {
             ),
         ] {
             assert_eq!(Source::of(width, needs), source, "{width:?} {needs:?}");
+        }
+    }
+
+    #[test]
+    fn open_buckets_are_read_row_by_row_only_for_what_sums_do_not_have() {
+        let (keys, percentiles) = (true, true);
+        for (width, needs, from) in [
+            (Width::Minute, Needs::default(), "usage_minute t"),
+            (Width::Hour, Needs::default(), "usage_by_hour t"),
+            (
+                Width::Hour,
+                Needs {
+                    percentiles,
+                    ..Needs::default()
+                },
+                "usage_hourly t",
+            ),
+            (Width::Day, Needs::default(), "usage_by_day t"),
+            (
+                Width::Day,
+                Needs {
+                    keys,
+                    ..Needs::default()
+                },
+                "usage_daily t",
+            ),
+            (Width::Month, Needs::default(), "usage_by_month t"),
+        ] {
+            let source = Source::of(width, needs);
+            assert_eq!(source.sql(width, needs), from, "{width:?} {needs:?}");
         }
     }
 }
