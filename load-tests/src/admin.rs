@@ -251,7 +251,10 @@ impl Told {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
         );
         self.put_off += usize::from(is_put_off);
-        if !is_good && !is_put_off {
+        if is_put_off {
+            return;
+        }
+        if !is_good {
             *self.bad.entry(answer.status).or_default() += 1;
         }
         if dice < WRITES {

@@ -56,6 +56,11 @@ fn every_request_of_a_measurement_is_answered() {
 }
 
 #[test]
+fn whoever_is_here_is_measured_in_every_scenario() {
+    check("bench");
+}
+
+#[test]
 fn budgets_are_exact_and_bounded_whoever_asks_at_once() {
     check("budgets");
 }

@@ -35,17 +35,19 @@ pub(crate) async fn relay(
     headers::strip_response(&mut head.headers);
     rescue::identify(&mut head.headers, exchange.id);
     exchange.put_notes(&mut head.headers);
-    exchange.report_added_latency();
 
     let editing = answer
         .own_origin
         .filter(|_| head.status.is_success() && is_json(&head.headers));
     let body = match editing {
         None => relayed(exchange, body).await,
-        Some(origin) => match edited(&mut exchange, &mut head.headers, body, &origin).await {
-            Ok(body) => body,
-            Err(failure) => return rescue::answer(exchange, failure).await,
-        },
+        Some(origin) => {
+            exchange.report_added_latency();
+            match edited(&mut exchange, &mut head.headers, body, &origin).await {
+                Ok(body) => body,
+                Err(failure) => return rescue::answer(exchange, failure).await,
+            }
+        }
     };
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
@@ -64,6 +66,9 @@ async fn relayed(mut exchange: Exchange, body: Incoming) -> ResponseBody {
     let idle_timeout = worker.options.upstream.idle_timeout;
     // What is read on after its caller has left is looked at only when there is a caller to look.
     let is_told_at_once = !is_empty && !exchange.is_streaming() && !exchange.is_to_be_drained();
+    if !is_told_at_once {
+        exchange.report_added_latency();
+    }
     let mut relay = Box::new(Relay::new(body, exchange, idle_timeout));
     if is_told_at_once {
         relay.look_ahead().await;

@@ -1,7 +1,8 @@
 //! The answer on its way to the caller: each frame leaves as it came, after the meter has seen it.
 //!
 //! The frame that completes the answer leaves only when the event of the exchange is durable, so that a caller that has
-//! its answer also has its event, whatever becomes of the gateway. The upstream is read no faster than the caller takes the bytes. Where it is wanted, an answer
+//! its answer also has its event, whatever becomes of the gateway. Frames that have arrived together leave together, in one write;
+//! none waits for what hasn't arrived. The upstream is read no faster than the caller takes the bytes. Where it is wanted, an answer
 //! whose caller has left is read to its end all the same.
 
 use std::collections::VecDeque;
@@ -36,12 +37,26 @@ pub(crate) enum RelayError {
 pub(crate) struct Relay {
     /// There until it is dropped.
     flow: Option<Flow>,
-    /// What was there before the head left.
-    ahead: VecDeque<Option<Result<Frame<Bytes>, RelayError>>>,
+    ahead: Ahead,
     /// What ends the answer, until the event is durable: a frame, or that there are no more.
     end: Option<Option<Frame<Bytes>>>,
     broken: Option<RelayError>,
 }
+
+/// What has come and not left yet; the last of it may be that there is no more.
+#[derive(Debug, Default)]
+struct Ahead {
+    frames: VecDeque<Frames>,
+    /// In all of them.
+    bytes: usize,
+    /// It is complete, for now: it leaves before anything else is looked at.
+    leaves: bool,
+    /// The task that reads from the upstream has had a turn since the last one came.
+    had_turn: bool,
+}
+
+/// One, or what ends them.
+type Frames = Option<Result<Frame<Bytes>, RelayError>>;
 
 /// An upstream's body with its exchange, as its frames are accounted for.
 #[derive(Debug)]
@@ -59,20 +74,20 @@ struct Held {
     look_again: Pin<Box<Sleep>>,
 }
 
-/// So much of an answer may wait for its head, in bytes, beside the frame that goes beyond it.
+/// So much is taken together, in bytes, beside the frame that goes beyond it.
 const MOST_AHEAD: usize = 64 << 10;
-/// So many turns the upstream's task is given to hand over what has arrived.
+/// So many turns the task that reads from the upstream is given to hand over what has arrived behind a head.
 const TURNS: u32 = 3;
 /// The writers make room batch by batch.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-type Polled = Poll<Option<Result<Frame<Bytes>, RelayError>>>;
+type Polled = Poll<Frames>;
 
 impl Relay {
     pub(crate) fn new(upstream: Incoming, exchange: Exchange, idle_timeout: Duration) -> Self {
         Self {
             flow: Some(Flow::new(upstream, exchange, idle_timeout)),
-            ahead: VecDeque::new(),
+            ahead: Ahead::default(),
             end: None,
             broken: None,
         }
@@ -84,37 +99,52 @@ impl Relay {
         let Some(flow) = &mut self.flow else {
             return;
         };
-        let (ahead, mut turns, mut bytes) = (&mut self.ahead, 0, 0);
+        let (ahead, mut turns) = (&mut self.ahead, 0);
         let is_whole = poll_fn(|ctx| {
-            while bytes < MOST_AHEAD {
+            loop {
                 let Poll::Ready(frame) = flow.poll_accounted(ctx) else {
                     if turns == TURNS {
                         return Poll::Ready(false);
                     }
-                    // The task that reads from the upstream has what has arrived by now, and needs a turn to hand it over.
                     turns += 1;
                     ctx.waker().wake_by_ref();
                     return Poll::Pending;
                 };
-                let (is_good, is_last) = match &frame {
-                    Some(Ok(frame)) => {
-                        bytes += frame.data_ref().map_or(0, Bytes::len);
-                        (true, flow.is_at_end())
-                    }
-                    Some(Err(_)) => (false, true),
-                    None => (true, true),
-                };
-                ahead.push_back(frame);
-                if is_last {
-                    return Poll::Ready(is_good);
+                let is_good = !matches!(frame, Some(Err(_)));
+                let is_last = ahead.push(frame, flow);
+                if is_last || ahead.bytes >= MOST_AHEAD {
+                    return Poll::Ready(is_last && is_good);
                 }
             }
-            Poll::Ready(false)
         });
         if is_whole.await {
             flow.exchange.settle(End::Complete);
             flow.exchange.durable().await;
         }
+        flow.exchange.report_added_latency();
+        self.ahead.leaves = !self.ahead.frames.is_empty();
+    }
+
+    /// The next of what comes. hyper writes out what it has as soon as there is nothing, and the task that reads from the upstream
+    /// hands over one frame a turn: so it is given turns until it has no more.
+    fn poll_next(ahead: &mut Ahead, flow: &mut Flow, ctx: &mut Context<'_>) -> Polled {
+        while !ahead.leaves {
+            match flow.poll_accounted(ctx) {
+                Poll::Ready(frame) => {
+                    let is_last = ahead.push(frame, flow);
+                    ahead.leaves = is_last || ahead.bytes >= MOST_AHEAD;
+                }
+                Poll::Pending if ahead.frames.is_empty() => return Poll::Pending,
+                Poll::Pending if ahead.had_turn => ahead.leaves = true,
+                Poll::Pending => {
+                    ahead.had_turn = true;
+                    ctx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+        // It leaves only if there is something.
+        Poll::Ready(ahead.pop().flatten())
     }
 
     /// Lets the end of the answer go, once the event is durable.
@@ -132,6 +162,33 @@ impl Relay {
         ctx.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+impl Ahead {
+    /// Answers whether nothing comes behind it.
+    fn push(&mut self, frame: Frames, flow: &Flow) -> bool {
+        let is_last = !matches!(frame, Some(Ok(_))) || flow.is_at_end();
+        if let Some(Ok(frame)) = &frame {
+            self.bytes += bytes(frame);
+        }
+        self.frames.push_back(frame);
+        self.had_turn = false;
+        is_last
+    }
+
+    fn pop(&mut self) -> Option<Frames> {
+        let frame = self.frames.pop_front();
+        if let Some(Some(Ok(frame))) = &frame {
+            self.bytes -= bytes(frame);
+        }
+        self.leaves = !self.frames.is_empty();
+        frame
+    }
+}
+
+/// Of data.
+fn bytes(frame: &Frame<Bytes>) -> usize {
+    frame.data_ref().map_or(0, Bytes::len)
 }
 
 impl Flow {
@@ -189,9 +246,10 @@ impl Flow {
     fn is_at_end(&self) -> bool {
         // With a content-length nobody polls behind the last byte of it, though HTTP/2 may end the stream in a frame of its own;
         // of a stream, the caller may not wait for more than its last event.
-        self.upstream.is_end_stream()
-            || self.upstream.size_hint().exact() == Some(0)
-            || self.exchange.is_answer_complete()
+        self.held.is_none()
+            && (self.upstream.is_end_stream()
+                || self.upstream.size_hint().exact() == Some(0)
+                || self.exchange.is_answer_complete())
     }
 
     /// Reads on after the caller has left, up to the limit.
@@ -228,12 +286,9 @@ impl Body for Relay {
         let Some(flow) = &mut relay.flow else {
             return Poll::Ready(None);
         };
-        let frame = match relay.ahead.pop_front() {
-            Some(frame) => frame,
-            None => ready!(flow.poll_accounted(ctx)),
-        };
+        let frame = ready!(Self::poll_next(&mut relay.ahead, flow, ctx));
         Poll::Ready(match frame {
-            Some(Ok(frame)) if relay.ahead.is_empty() && flow.is_at_end() => {
+            Some(Ok(frame)) if relay.ahead.frames.is_empty() && flow.is_at_end() => {
                 flow.exchange.settle(End::Complete);
                 relay.end = Some(Some(frame));
                 return relay.poll_end(ctx);
@@ -258,18 +313,16 @@ impl Body for Relay {
     fn is_end_stream(&self) -> bool {
         let flow = self.flow.as_ref();
         self.end.is_none()
-            && self.ahead.is_empty()
-            && flow.is_none_or(|flow| flow.upstream.is_end_stream())
+            && self.ahead.frames.is_empty()
+            && flow.is_none_or(|flow| flow.held.is_none() && flow.upstream.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         let Some(flow) = &self.flow else {
             return SizeHint::default();
         };
-        let data = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
-        let ahead = self.ahead.iter().flatten().flatten().map(data);
-        let held = flow.held.iter().map(|held| data(&held.frame));
-        let read = ahead.chain(held).sum::<usize>() as u64;
+        let held = flow.held.as_ref().map_or(0, |held| bytes(&held.frame));
+        let read = (self.ahead.bytes + held) as u64;
         let behind = flow.upstream.size_hint();
         let mut all = SizeHint::new();
         if let Some(upper) = behind.upper() {

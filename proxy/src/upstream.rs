@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -176,7 +176,7 @@ impl Upstream {
         } else {
             tls.enable_http1().wrap_connector(tcp)
         };
-        let client = Client::builder(TokioExecutor::new())
+        let client = Client::builder(OnThisThread)
             .http2_only(options.http2)
             .http2_keep_alive_interval(Some(HTTP2_PING_INTERVAL))
             .http2_keep_alive_timeout(HTTP2_PING_INTERVAL)
@@ -216,6 +216,22 @@ impl Upstream {
                 },
             }
         }
+    }
+}
+
+/// Runs the tasks of connections to upstreams beside those of callers, in their order: who waits for what has arrived on one has it
+/// after the next turn.
+#[derive(Debug, Clone, Copy)]
+struct OnThisThread;
+
+impl<F> hyper::rt::Executor<F> for OnThisThread
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    fn execute(&self, task: F) {
+        // Nobody waits for it at shutdown: it may be a connection that waits for its next request.
+        drop(tokio::task::spawn_local(task));
     }
 }
 

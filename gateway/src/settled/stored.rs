@@ -58,9 +58,9 @@ pub(super) async fn read(
         .read_only(true)
         .start()
         .await?;
-    transaction
-        .batch_execute("SET LOCAL statement_timeout = 0")
-        .await?;
+    // Before there is a snapshot: one that is older than a move of rows between partitions sees them in neither.
+    let begin = "SET LOCAL statement_timeout = 0; LOCK TABLE usage_events IN ACCESS SHARE MODE";
+    transaction.batch_execute(begin).await?;
     let positions = positions(&transaction).await?;
     let seen = seen(&transaction).await?;
     let mut sums = Sums::new(before);
