@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use domain::KeyKind;
 use http::Method;
@@ -9,11 +10,12 @@ use serde_json::{Value, json};
 use testkit::scene::text;
 use testkit::upstream::whole;
 use testkit::{Gateway, Scene, Upstream, eventually};
+use tokio::sync::{Notify, mpsc};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::MINDWEAVE;
-use crate::stage::{gzip, json_answer, typed};
+use crate::stage::{gzip, json_answer, message, typed};
 
 pub(super) const BATCHES: &str = "/v1/messages/batches";
 pub(super) const RESULTS: &str = "/v1/messages/batches/msgbatch_1/results";
@@ -159,4 +161,48 @@ async fn a_download_waits_for_room_and_loses_nothing() {
     assert_eq!(answer.body, lines(ITEMS).concat());
     stored(&gateway).await;
     assert_eq!(results(&scene).await.len(), ITEMS - 1);
+}
+
+/// Read ahead or not, what waits for room is not the end of the answer.
+#[tokio::test]
+async fn a_download_in_one_piece_waits_for_room_as_well() {
+    let scene = Scene::new().await;
+    let answer_now = Arc::new(Notify::new());
+    let (asked, mut requests) = mpsc::channel(4);
+    let wait = Arc::clone(&answer_now);
+    let upstream = Upstream::start(move |received| {
+        let (wait, asked) = (Arc::clone(&wait), asked.clone());
+        async move {
+            let path = received.uri.path().to_owned();
+            asked.send(path.clone()).await.expect("the test runs");
+            if path == RESULTS {
+                return typed(200, "application/x-jsonl", whole(lines(2).concat()));
+            }
+            wait.notified().await;
+            json_answer(200, message().to_string())
+        }
+    })
+    .await;
+    let gateway = scene
+        .serve(MINDWEAVE, &upstream)
+        .env("MINDWEAVE_INGEST_MAX_PENDING_EVENTS", "1")
+        .start()
+        .await;
+    let client = gateway.client(&scene.key);
+    let downloader = client.clone();
+    let takes_the_place = client.ask();
+    let download = async {
+        assert_eq!(requests.recv().await.unwrap(), "/v1/messages");
+        let download = downloader.get(RESULTS);
+        let mut download = std::pin::pin!(download);
+        let early = tokio::time::timeout(Duration::from_millis(300), download.as_mut()).await;
+        assert!(early.is_err(), "there is no room: {early:?}");
+        answer_now.notify_one();
+        download.await
+    };
+    let (answer, download) = tokio::join!(takes_the_place, download);
+    assert_eq!(answer.status, 200);
+    assert_eq!(download.body, lines(2).concat());
+    stored(&gateway).await;
+    assert_eq!(results(&scene).await.len(), 2);
 }
