@@ -5,7 +5,6 @@
 
 mod contestants;
 mod generator;
-mod kernel;
 mod scenario;
 
 use std::path::Path;
@@ -15,6 +14,7 @@ use self::contestants::{BARE_HYPER, Contestant, Contestants, DIRECT, NGINX};
 use self::generator::Told;
 use self::scenario::Scenario;
 use crate::figures::median;
+use crate::kernel::Processes;
 use crate::plan::Plan;
 use crate::report::Report;
 
@@ -159,7 +159,7 @@ async fn measure(
 #[expect(clippy::cast_precision_loss, reason = "for reading")]
 async fn once(scenario: &Scenario, contestant: &Contestant, each: Duration) -> (Figures, Told) {
     let processes = contestant.processes.as_ref();
-    let before = processes.map(kernel::Processes::cpu);
+    let before = processes.map(Processes::cpu);
     let told = generator::ask(scenario, &contestant.target, each).await;
     let spent = processes
         .zip(before)

@@ -19,6 +19,7 @@ mod changes;
 mod database;
 mod disk_full;
 mod figures;
+mod kernel;
 mod kills;
 mod latency;
 mod memory;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::callers::{Callers, Until};
 use crate::figures::{median, rate, unanswered};
+use crate::kernel::Processes;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::site::Site;
@@ -87,10 +88,7 @@ async fn watch(site: &Site, gateway: &Gateway, long: Duration, half: Duration) -
 }
 
 /// Without files that are mapped: those the kernel takes back at will.
+#[expect(clippy::cast_precision_loss, reason = "for reading")]
 fn resident(gateway: &Gateway) -> f64 {
-    let path = format!("/proc/{}/status", gateway.pid());
-    let status = std::fs::read_to_string(path).unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
-    kibibytes.unwrap() * 1024.0 / MEBIBYTE
+    Processes(vec![gateway.pid()]).resident() as f64 / MEBIBYTE
 }

@@ -11,7 +11,7 @@ use testkit::{Database, Gateway, Scene, eventually};
 use tokio::net::TcpStream;
 
 use super::generator::Target;
-use super::kernel::Processes;
+use crate::kernel::Processes;
 use crate::plan::Plan;
 
 /// What the ratios are to.

@@ -8,15 +8,15 @@ use rustix::process::Pid;
 
 /// A process and those it began with, or just it.
 #[derive(Debug, Clone)]
-pub(super) struct Processes(pub(super) Vec<Pid>);
+pub(crate) struct Processes(pub(crate) Vec<Pid>);
 
 /// Time on a processor, by thread.
 #[derive(Debug)]
-pub(super) struct Cpu(BTreeMap<String, u64>);
+pub(crate) struct Cpu(BTreeMap<String, u64>);
 
 impl Processes {
     /// What all threads have had so far. Threads that have ended are missing: those that work don't end.
-    pub(super) fn cpu(&self) -> Cpu {
+    pub(crate) fn cpu(&self) -> Cpu {
         let mut threads = BTreeMap::new();
         for pid in &self.0 {
             let folder = format!("/proc/{}/task", pid.as_raw_nonzero());
@@ -34,7 +34,7 @@ impl Processes {
     }
 
     /// Resident memory without what is mapped from files, in bytes.
-    pub(super) fn resident(&self) -> u64 {
+    pub(crate) fn resident(&self) -> u64 {
         let of = |pid: &Pid| {
             let path = format!("/proc/{}/status", pid.as_raw_nonzero());
             let status = fs::read_to_string(path).unwrap();
@@ -48,7 +48,7 @@ impl Processes {
 
 impl Cpu {
     /// Since an earlier look.
-    pub(super) fn since(&self, earlier: &Self) -> Duration {
+    pub(crate) fn since(&self, earlier: &Self) -> Duration {
         let spent = self.0.iter().map(|(thread, on_cpu)| {
             let before = earlier.0.get(thread).copied().unwrap_or(0);
             on_cpu.saturating_sub(before)
