@@ -133,7 +133,7 @@ async fn spool(options: &Options, url: &str, events: Vec<UsageEvent>) {
                 None => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         };
-        let _ticket = slot.submit(event);
+        let _ticket = slot.submit(&event);
     }
     drop(lane);
     ingest.finish(Duration::from_secs(300)).await.unwrap();

@@ -1,17 +1,17 @@
 //! The flusher thread: takes events from all lanes, appends them to the spool in groups, and tells the lanes when they are
 //! durable.
 //!
-//! Guarantees: an event is acknowledged only when it is durable; a group goes whole to one stream; a spool that fails is tried
+//! Guarantees: an event is acknowledged only when it is in the spool; a group goes whole to one stream; a spool that fails is tried
 //! again without end, and meanwhile nothing is admitted. What gathers while a group is being synced makes the next one, so that a
-//! busy gateway syncs no more often than the disk can.
+//! busy gateway syncs no more often than the disk can. Where lanes keep what they hand over, nobody waits, and the flusher looks by
+//! itself every [`PAUSE`] as long as there is something: a wake-up for each event would cost more than the event.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use crossbeam_channel::TryRecvError;
-use domain::{Clock, UsageEvent, error_chain};
+use domain::{Clock, error_chain};
 
 use crate::appending::Feed;
 use crate::bell::Bell;
@@ -28,10 +28,15 @@ const GROUP_EVENTS: usize = 1024;
 const GROUP_BYTES: u64 = 1 << 20;
 /// How often room is made and what is stored is removed, at the least.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Between two groups of events that nobody waits for.
+const PAUSE: Duration = Duration::from_millis(10);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Flusher {
     pub(crate) lanes: Vec<LaneEnd>,
+    pub(crate) bell: Bell,
+    /// Lanes keep what they hand over.
+    pub(crate) is_kept: bool,
     pub(crate) streams: Streams,
     pub(crate) capacity: Arc<Capacity>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -53,7 +58,6 @@ pub(crate) struct Flushed {
 #[derive(Default)]
 struct Gathered {
     group: Group,
-    payload: BytesMut,
     events: usize,
     /// How many of each lane.
     by_lane: Vec<u64>,
@@ -81,18 +85,29 @@ impl Flusher {
                 self.keep_house(now);
                 kept_house_at = Some(now);
             }
-            let is_open = self.gather(&mut gathered);
-            if gathered.events > 0 {
-                if !self.append(&mut gathered) {
-                    return self.capacity.taken();
+            let mut is_open = self.gather(&mut gathered);
+            if gathered.events == 0 && is_open {
+                self.bell.is_about_to_sleep();
+                is_open = self.gather(&mut gathered);
+                if gathered.events == 0 && is_open {
+                    Bell::sleep(HOUSEKEEPING);
                 }
-                continue;
+                self.bell.is_awake();
             }
-            if !is_open {
+            if gathered.events == 0 {
+                if is_open {
+                    continue;
+                }
                 self.keep_house(self.clock.monotonic());
                 return 0;
             }
-            Bell::sleep(HOUSEKEEPING);
+            let is_full = !gathered.has_place();
+            if !self.append(&mut gathered) {
+                return self.capacity.taken();
+            }
+            if self.is_kept && is_open && !is_full {
+                Bell::sleep(PAUSE);
+            }
         }
     }
 
@@ -106,7 +121,7 @@ impl Flusher {
                     break true;
                 }
                 match lane.events.try_recv() {
-                    Ok(event) => gathered.add(index, &event),
+                    Ok(record) => gathered.add(index, &record),
                     Err(TryRecvError::Empty) => break true,
                     Err(TryRecvError::Disconnected) => break false,
                 }
@@ -189,11 +204,11 @@ impl Gathered {
         self.events < GROUP_EVENTS && self.group.frame_bytes() < GROUP_BYTES
     }
 
-    fn add(&mut self, lane: usize, event: &UsageEvent) {
-        record::encode(event, &mut self.payload);
-        if let Err(error) = self.group.push(&self.payload) {
+    fn add(&mut self, lane: usize, record: &[u8]) {
+        if let Err(error) = self.group.push(record) {
             // Far beyond what the meter keeps of an answer.
-            tracing::error!(request_id = %event.request_id, error = %error_chain(&error), "a usage event is too large to be stored");
+            let request_id = record::request_id(record).unwrap_or_default();
+            tracing::error!(%request_id, error = %error_chain(&error), "a usage event is too large to be stored");
         }
         self.events += 1;
         if let Some(count) = self.by_lane.get_mut(lane) {

@@ -4,8 +4,9 @@
 //! ready when the event has survived whatever the spool's durability promises. A slot that is dropped instead gives its
 //! place back: the request never became an event.
 //!
-//! Handing over is a lock-free send that never waits. The flusher wakes a lane once for all the events of a group; the lane
-//! wakes who waits, on its own thread.
+//! Handing over is a lock-free send that never waits. With durability `process` the lane keeps the event itself until it is in the
+//! spool (`kept.rs`): its ticket is ready at once, and nobody has to be woken for it. Else the flusher wakes a lane once for all
+//! the events of a group; the lane wakes who waits, on its own thread.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -14,63 +15,96 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use bytes::{Bytes, BytesMut};
 use crossbeam_channel::{Receiver, Sender};
 use domain::UsageEvent;
 use futures_util::task::AtomicWaker;
 
 use crate::bell::{Bell, LastRing};
 use crate::capacity::Capacity;
+use crate::kept::KeptPlaces;
 use crate::metrics::LaneMetrics;
 use crate::open_slots::{OpenSlots, Opening};
+use crate::record;
+
+/// Records are cut from pieces of memory of this size, of which each has room for many.
+const PIECE_BYTES: usize = 32 << 10;
+/// Nearly every record is shorter.
+const RECORD_BYTES: usize = 2048;
 
 /// One data-plane thread's way to the flusher. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Lane {
-    events: Sender<Box<UsageEvent>>,
+pub struct Lane(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Records, as `record.rs` makes them.
+    events: Sender<Bytes>,
     /// Rung when there is something in a lane, and, since it stands behind them, when there is nobody left to put anything there.
-    bell: Arc<LastRing>,
+    bell: LastRing,
     capacity: Arc<Capacity>,
     acks: Arc<Acks>,
-    local: Arc<Mutex<Local>>,
+    local: Mutex<Local>,
     metrics: LaneMetrics,
 }
 
 /// The flusher's end of a lane.
 #[derive(Debug)]
 pub(crate) struct LaneEnd {
-    pub(crate) events: Receiver<Box<UsageEvent>>,
+    pub(crate) events: Receiver<Bytes>,
     pub(crate) acks: Arc<Acks>,
 }
 
-/// How many events of a lane are durable; they are acknowledged in the order they were handed over in.
+/// How many events of a lane are in the spool; they are acknowledged in the order they were handed over in.
 #[derive(Debug, Default)]
 pub(crate) struct Acks {
-    durable: AtomicU64,
+    spooled: AtomicU64,
+    /// There is one only while somebody waits.
     lane: AtomicWaker,
+}
+
+/// The mapped files of a lane.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) open: OpenSlots,
+    /// Where events are kept until they are in the spool, if being there is as good.
+    pub(crate) kept: Option<KeptPlaces>,
 }
 
 /// What only the lane's own thread touches: the lock is never contended.
 #[derive(Debug)]
 struct Local {
     submitted: u64,
-    /// Handed over and not yet known to be durable, in order.
+    /// The last one that isn't kept here.
+    not_kept: u64,
+    /// Handed over and not yet known to be in the spool, in order.
     waiting: VecDeque<Waiting>,
-    open: OpenSlots,
+    /// How many of them somebody waits for.
+    wakers: usize,
+    /// Of the task that wakes them.
+    task: Option<Waker>,
+    files: Files,
+    records: BytesMut,
 }
 
 #[derive(Debug)]
 struct Waiting {
     number: u64,
     open: Option<u32>,
+    kept: Option<u32>,
     waker: Option<Waker>,
 }
 
 impl Acks {
-    /// So many more events are durable.
+    /// So many more events are in the spool.
     pub(crate) fn acknowledge(&self, events: u64) {
         // Release: whoever sees the count sees the event's way as ended.
-        self.durable.fetch_add(events, Ordering::Release);
+        self.spooled.fetch_add(events, Ordering::Release);
         self.lane.wake();
+    }
+
+    fn spooled(&self) -> u64 {
+        self.spooled.load(Ordering::Acquire)
     }
 }
 
@@ -78,31 +112,33 @@ impl Lane {
     pub(crate) fn new(
         capacity: Arc<Capacity>,
         bell: Bell,
-        open: OpenSlots,
+        files: Files,
         metrics: LaneMetrics,
     ) -> (Self, LaneEnd) {
         // As long as the capacity that it shares: an event with a place always finds room.
         let (events, receiver) = crossbeam_channel::bounded(capacity.limit());
         let acks = Arc::new(Acks::default());
-        let lane = Self {
+        let lane = Self(Arc::new(Shared {
             events,
-            bell: Arc::new(LastRing(bell)),
+            bell: LastRing(bell),
             capacity,
             acks: Arc::clone(&acks),
-            local: Arc::new(Mutex::new(Local {
+            local: Mutex::new(Local {
                 submitted: 0,
+                not_kept: 0,
                 waiting: VecDeque::new(),
-                open,
-            })),
+                wakers: 0,
+                task: None,
+                files,
+                records: BytesMut::new(),
+            }),
             metrics,
+        }));
+        let end = LaneEnd {
+            events: receiver,
+            acks,
         };
-        (
-            lane,
-            LaneEnd {
-                events: receiver,
-                acks,
-            },
-        )
+        (lane, end)
     }
 
     /// Takes the place of one event, of something that can be asked for again; `None` if there is no room.
@@ -119,26 +155,25 @@ impl Lane {
     }
 
     fn take(&self, opening: Option<&Opening<'_>>) -> Option<Slot> {
-        if !self.capacity.try_take() {
+        let lane = &*self.0;
+        if !lane.capacity.try_take() {
             return None;
         }
-        // Places of what is durable by now are free, whether or not anybody has been woken yet.
-        self.let_go();
-        let open = match opening {
-            None => None,
-            Some(opening) => {
-                let place = self.local().open.take(opening);
-                let Some(place) = place else {
-                    self.capacity.give_back(1);
-                    return None;
-                };
-                Some(place)
-            }
-        };
-        self.metrics.admitted.increment(1);
+        let mut local = lane.local();
+        // Places of what is in the spool by now are free, whether or not anybody has been woken yet.
+        let woken = local.let_go(lane.acks.spooled());
+        let slots = &mut local.files.open;
+        let open = opening.map(|opening| slots.take(|slot| opening.write(slot)));
+        drop(local);
+        woken.into_iter().for_each(Waker::wake);
+        if open == Some(None) {
+            lane.capacity.give_back(1);
+            return None;
+        }
+        lane.metrics.admitted.increment(1);
         Some(Slot {
             lane: self.clone(),
-            open,
+            open: open.flatten(),
             used: false,
         })
     }
@@ -146,38 +181,82 @@ impl Lane {
     /// Wakes who waits whenever the flusher says so. To be run on the lane's thread as long as anybody waits; it never ends.
     pub async fn acknowledge(&self) {
         poll_fn(|ctx| {
-            self.acks.lane.register(ctx.waker());
-            self.let_go();
+            self.0.wake(ctx.waker());
             Poll::<()>::Pending
         })
         .await;
     }
+}
 
-    /// Forgets what is durable, and wakes who waits for it.
-    fn let_go(&self) {
-        let durable = self.acks.durable.load(Ordering::Acquire);
-        let mut woken = Vec::new();
-        self.local().let_go(durable, |waker| woken.push(waker));
-        // Outside the lock: who is woken may look again at once.
-        woken.into_iter().for_each(Waker::wake);
-    }
-
+impl Shared {
     fn local(&self) -> MutexGuard<'_, Local> {
         self.local.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes who waits for what is in the spool; `task` is woken for what isn't yet.
+    fn wake(&self, task: &Waker) {
+        let mut local = self.local();
+        local.task.get_or_insert_with(|| task.clone());
+        // Before the count is looked at: who adds to it afterwards finds it.
+        if local.wakers > 0 {
+            self.acks.lane.register(task);
+        }
+        let woken = local.let_go(self.acks.spooled());
+        drop(local);
+        // Outside the lock: who is woken may look again at once.
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
 impl Local {
-    /// Forgets what is durable.
-    fn let_go(&mut self, durable: u64, mut wake: impl FnMut(Waker)) {
-        while let Some(first) = self.waiting.pop_front_if(|first| first.number <= durable) {
+    /// Forgets what is in the spool, and tells who waits for it.
+    fn let_go(&mut self, spooled: u64) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        while let Some(first) = self.waiting.pop_front_if(|first| first.number <= spooled) {
             if let Some(open) = first.open {
-                self.open.release(open);
+                self.files.open.release(open);
             }
-            if let Some(waker) = first.waker {
-                wake(waker);
+            if let (Some(place), Some(kept)) = (first.kept, &mut self.files.kept) {
+                kept.release(place);
             }
+            self.wakers -= usize::from(first.waker.is_some());
+            woken.extend(first.waker);
         }
+        woken
+    }
+
+    /// Puts an event behind the others. Answers its record, and up to which event the lane has to be in the spool for it, and all
+    /// that were handed over before, to be durable.
+    fn line_up(&mut self, event: &UsageEvent, open: Option<u32>) -> (Bytes, u64) {
+        if self.records.capacity() < RECORD_BYTES {
+            self.records = BytesMut::with_capacity(PIECE_BYTES);
+        }
+        record::encode(event, &mut self.records);
+        let record = self.records.split().freeze();
+        let places = self.files.kept.as_mut();
+        let kept = places.and_then(|places| places.keep(&record));
+        self.submitted += 1;
+        let number = self.submitted;
+        self.waiting.push_back(Waiting {
+            number,
+            open,
+            kept,
+            waker: None,
+        });
+        if kept.is_none() {
+            self.not_kept = number;
+        }
+        (record, self.not_kept)
+    }
+
+    /// Has a waker woken once an event is in the spool; `None` if it was let go already.
+    fn wait(&mut self, number: u64, waker: &Waker) -> Option<()> {
+        let first = self.waiting.front()?.number;
+        let place = usize::try_from(number.checked_sub(first)?).ok()?;
+        let waiting = self.waiting.get_mut(place)?;
+        let before = waiting.waker.replace(waker.clone());
+        self.wakers += usize::from(before.is_none());
+        Some(())
     }
 }
 
@@ -192,30 +271,22 @@ pub struct Slot {
 
 impl Slot {
     /// Hands the event over. Never blocks, never fails while the flusher lives.
-    pub fn submit(mut self, event: UsageEvent) -> Ticket {
+    pub fn submit(mut self, event: &UsageEvent) -> Ticket {
         self.used = true;
-        let lane = &self.lane;
+        let lane = &*self.lane.0;
         lane.metrics.closed.increment(1);
-        let number = {
-            let mut local = lane.local();
-            local.submitted += 1;
-            let number = local.submitted;
-            local.waiting.push_back(Waiting {
-                number,
-                open: self.open.take(),
-                waker: None,
-            });
-            number
-        };
-        if lane.events.try_send(Box::new(event)).is_err() {
+        let (record, awaited) = lane.local().line_up(event, self.open.take());
+        if lane.events.try_send(record).is_err() {
             // Only if the flusher thread has died: the books (closed, stored) show it, and so does the log.
             tracing::error!("a usage event could not be handed over: the flusher is gone");
         }
-        lane.bell.0.ring();
-        Ticket {
-            lane: lane.clone(),
-            number,
+        let bell = &lane.bell.0;
+        if awaited <= lane.acks.spooled() {
+            bell.ring_if_idle();
+            return Ticket(None);
         }
+        bell.ring();
+        Ticket(Some((self.lane.clone(), awaited)))
     }
 }
 
@@ -224,40 +295,53 @@ impl Drop for Slot {
         if self.used {
             return;
         }
-        self.lane.metrics.closed.increment(1);
+        let lane = &*self.lane.0;
+        lane.metrics.closed.increment(1);
         if let Some(open) = self.open.take() {
-            self.lane.local().open.release(open);
+            lane.local().files.open.release(open);
         }
-        self.lane.capacity.give_back(1);
+        lane.capacity.give_back(1);
     }
 }
 
-/// Ready when an event is durable. Whoever doesn't care drops it.
+/// Ready when an event is durable, and all that its lane was given before. Whoever doesn't care drops it.
 #[derive(Debug)]
-pub struct Ticket {
-    lane: Lane,
-    number: u64,
+pub struct Ticket(Option<(Lane, u64)>);
+
+impl Ticket {
+    /// Whether it is already.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        let Some((lane, number)) = &self.0 else {
+            return true;
+        };
+        lane.0.acks.spooled() >= *number
+    }
 }
 
 impl Future for Ticket {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<()> {
-        let is_durable = || self.lane.acks.durable.load(Ordering::Acquire) >= self.number;
-        if is_durable() {
+        if self.is_durable() {
             return Poll::Ready(());
         }
-        let mut local = self.lane.local();
-        let first = local.waiting.front().map_or(u64::MAX, |first| first.number);
-        let place = self.number.checked_sub(first);
-        let place = place.and_then(|place| usize::try_from(place).ok());
-        match place.and_then(|place| local.waiting.get_mut(place)) {
-            Some(waiting) => {
-                waiting.waker = Some(ctx.waker().clone());
-                Poll::Pending
-            }
-            // It was let go meanwhile.
-            None => Poll::Ready(()),
+        let Some((lane, number)) = &self.0 else {
+            return Poll::Ready(());
+        };
+        let mut local = lane.0.local();
+        if local.wait(*number, ctx.waker()).is_none() {
+            return Poll::Ready(());
+        }
+        if let Some(task) = &local.task {
+            lane.0.acks.lane.register(task);
+        }
+        drop(local);
+        // It may have come into the spool before there was anybody to wake.
+        if self.is_durable() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
     }
 }

@@ -1,26 +1,24 @@
-//! Traces of running requests that survive a kill of the process: slots in a file that is mapped into memory.
+//! Traces of running requests that survive a kill of the process: slots in a mapped file.
 //!
-//! A slot is written before the request is forwarded, which is a few stores to memory and no call of the kernel, and let go when
-//! the request's event is durable. What is still there when the next process starts had been interrupted. After a power loss the
-//! file is what the kernel had written of it by then: it promises nothing about the last seconds.
+//! A slot is written before the request is forwarded, and let go when the request's event is in the spool. What is still there when
+//! the next process starts had been interrupted, unless its event is there as well.
 //!
 //! A slot has 256 bytes: state, endpoint, flags, length of the model; the checksum of everything else; then request, time,
 //! organization, project, user, key, model.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use domain::{
     ApiKeyId, Cost, Endpoint, EventStatus, EventType, OrgId, Outcome, ProjectId, RequestId,
     Timestamp, Usage, UsageEvent, UsageQuality, UserId,
 };
-use memmap2::MmapMut;
-use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
 use uuid::Uuid;
 
-const SLOT_BYTES: usize = 256;
+use crate::mapped::Places;
+
+/// Of one slot.
+pub(crate) const SLOT_BYTES: usize = 256;
 const MODEL_AT: usize = 96;
 const OPEN: u8 = 1;
 const IS_TEST: u8 = 1;
@@ -50,68 +48,7 @@ pub struct Opening<'a> {
 }
 
 /// The slots of one lane.
-pub(crate) struct OpenSlots {
-    map: MmapMut,
-    /// The last one let go is taken first: few pages are in use.
-    free: Vec<u32>,
-}
-
-impl std::fmt::Debug for OpenSlots {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenSlots")
-            .field("free", &self.free.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl OpenSlots {
-    /// Makes a file of empty slots.
-    ///
-    /// # Errors
-    /// If the disk has no room for it: all of its blocks are there from the beginning.
-    pub(crate) fn create(path: &Path, slots: u32) -> io::Result<Self> {
-        let bytes = u64::from(slots) * SLOT_BYTES as u64;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)?;
-        match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
-            Err(Errno::OPNOTSUPP) => {
-                std::io::copy(&mut std::io::repeat(0).take(bytes), &mut &file)?;
-            }
-            done => done?,
-        }
-        #[expect(unsafe_code, reason = "there is no safe way to map a file")]
-        // SAFETY: nobody else writes to the file or shortens it: the folder is locked, and it was created just now.
-        let map = unsafe { MmapMut::map_mut(&file) }?;
-        Ok(Self {
-            map,
-            free: (0..slots).rev().collect(),
-        })
-    }
-
-    /// Writes a request into a slot; `None` if there is no free one.
-    pub(crate) fn take(&mut self, opening: &Opening<'_>) -> Option<u32> {
-        let place = self.free.pop()?;
-        opening.write(slot_mut(&mut self.map, place)?);
-        Some(place)
-    }
-
-    /// Lets a slot go.
-    pub(crate) fn release(&mut self, place: u32) {
-        if let Some([state, ..]) = slot_mut(&mut self.map, place) {
-            *state = 0;
-            self.free.push(place);
-        }
-    }
-}
-
-fn slot_mut(map: &mut MmapMut, place: u32) -> Option<&mut [u8; SLOT_BYTES]> {
-    let start = place as usize * SLOT_BYTES;
-    map.get_mut(start..start + SLOT_BYTES)?.try_into().ok()
-}
+pub(crate) type OpenSlots = Places<SLOT_BYTES>;
 
 /// The events of requests that a file still has open. A slot that was being written when the process died belongs to a request
 /// that had not been forwarded.
@@ -124,7 +61,8 @@ pub(crate) fn interrupted(path: &Path) -> io::Result<Vec<UsageEvent>> {
 }
 
 impl Opening<'_> {
-    fn write(&self, slot: &mut [u8; SLOT_BYTES]) {
+    /// Writes the request into a slot.
+    pub(crate) fn write(&self, slot: &mut [u8; SLOT_BYTES]) {
         let (mut length, model) = (0, self.model.as_bytes());
         for (byte, place) in model.iter().zip(slot.iter_mut().skip(MODEL_AT)) {
             *place = *byte;
@@ -252,9 +190,9 @@ pub(crate) mod tests {
         ];
         let places: Vec<_> = openings
             .iter()
-            .map(|open| slots.take(open).unwrap())
+            .map(|open| slots.take(|slot| open.write(slot)).unwrap())
             .collect();
-        assert_eq!(slots.take(&openings[0]), None, "all of them are taken");
+        assert_eq!(slots.take(|_| {}), None, "all of them are taken");
         let found = interrupted(&path).unwrap();
         let mut seen: Vec<_> = found
             .iter()
@@ -288,7 +226,7 @@ pub(crate) mod tests {
         }
         assert!(interrupted(&path).unwrap().is_empty());
         // A slot that is used again has nothing of the one before.
-        slots.take(&opening("x")).unwrap();
+        slots.take(|slot| opening("x").write(slot)).unwrap();
         assert_eq!(interrupted(&path).unwrap()[0].model, "x");
     }
 

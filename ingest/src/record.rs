@@ -83,6 +83,12 @@ pub(crate) fn request_id(payload: &[u8]) -> Option<Uuid> {
     Uuid::from_slice(payload.get(2..18)?).ok()
 }
 
+/// When that request was admitted, in microseconds since 1970, whatever its version.
+pub(crate) fn unix_micros(payload: &[u8]) -> Option<i64> {
+    let bytes = payload.get(18..26)?.try_into().ok()?;
+    Some(i64::from_le_bytes(bytes))
+}
+
 /// Reads a payload.
 pub(crate) fn decode(payload: &[u8]) -> Result<Record<'_>, RecordError> {
     let (head, body) = payload
@@ -157,6 +163,7 @@ mod tests {
         assert_eq!(record.time, event.time);
         assert!(!record.is_repeatable && record.event.is_none());
         assert_eq!(request_id(&payload), Some(event.request_id.0));
+        assert_eq!(unix_micros(&payload), Some(event.time.unix_micros));
     }
 
     #[test]

@@ -1,57 +1,117 @@
-//! Requests that a process had admitted and not brought to an end when it died.
+//! What a process had admitted and not brought into the spool when it died.
 //!
-//! Guarantees: each of them becomes one event. A trace whose event had reached the spool is no interrupted request, and is told by
-//! its id among what was written last; so that it doesn't matter if this is itself interrupted and begun again.
+//! Guarantees: each request becomes one event: its own if it had ended and its event was kept, else one that says it was
+//! interrupted. A request whose event had reached the spool is told by its id among what was written last; so that it doesn't matter
+//! if this is itself interrupted and begun again.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use domain::UsageEvent;
+use bytes::BytesMut;
 use uuid::Uuid;
 
+use crate::kept;
 use crate::open_slots;
 use crate::record;
 use crate::replacing;
 use crate::streams::{SpoolStartError, Streams};
 
 /// The file of a lane's open requests.
-pub(crate) fn file(root: &Path, lane: usize) -> PathBuf {
+pub(crate) fn open_file(root: &Path, lane: usize) -> PathBuf {
     root.join(format!("open-{lane}.slots"))
 }
 
-/// Events of the requests that are open in any file and have none yet.
-pub(crate) fn interrupted(
-    root: &Path,
-    streams: &Streams,
-) -> Result<Vec<UsageEvent>, SpoolStartError> {
-    let mut open: HashMap<Uuid, UsageEvent> = HashMap::new();
-    for path in files(root)? {
-        let found = open_slots::interrupted(&path).map_err(|source| SpoolStartError::Io {
-            action: "read",
-            path,
-            source,
-        })?;
-        open.extend(found.into_iter().map(|event| (event.request_id.0, event)));
-    }
+/// The file of events that a lane keeps.
+pub(crate) fn kept_file(root: &Path, lane: usize) -> PathBuf {
+    root.join(format!("kept-{lane}.slots"))
+}
+
+/// What of an earlier process belongs into the spool and isn't there.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// Records, by the ids of their requests.
+    pub(crate) records: Vec<Vec<u8>>,
+    /// So many of them say that their request was interrupted.
+    pub(crate) interrupted: usize,
+}
+
+/// One request that an earlier process left.
+struct Request {
+    record: Vec<u8>,
+    unix_micros: i64,
+    was_interrupted: bool,
+}
+
+/// Looks through the files of all lanes.
+pub(crate) fn left(root: &Path, streams: &Streams) -> Result<Left, SpoolStartError> {
+    let mut requests = requests(root)?;
     // Whatever has an event has had it since.
-    let since = open.values().map(|event| event.time.unix_micros).min();
+    let since = requests.values().map(|request| request.unix_micros).min();
     if let Some(since) = since {
         let known = streams.each_since(since, |payload| {
             if let Some(id) = record::request_id(payload) {
-                open.remove(&id);
+                requests.remove(&id);
             }
         });
         known.map_err(SpoolStartError::fault)?;
     }
-    let mut events: Vec<_> = open.into_values().collect();
-    events.sort_by_key(|event| event.request_id);
-    Ok(events)
+    let mut requests: Vec<_> = requests.into_iter().collect();
+    requests.sort_by_key(|(id, _)| *id);
+    let mut left = Left::default();
+    for (_, request) in requests {
+        left.interrupted += usize::from(request.was_interrupted);
+        left.records.push(request.record);
+    }
+    Ok(left)
+}
+
+fn requests(root: &Path) -> Result<HashMap<Uuid, Request>, SpoolStartError> {
+    let mut requests = HashMap::new();
+    let mut payload = BytesMut::new();
+    for path in files(root, "open-")? {
+        for event in open_slots::interrupted(&path).map_err(unreadable(&path))? {
+            record::encode(&event, &mut payload);
+            let request = Request {
+                record: payload.to_vec(),
+                unix_micros: event.time.unix_micros,
+                was_interrupted: true,
+            };
+            requests.insert(event.request_id.0, request);
+        }
+    }
+    // Of what had ended, the trace that it was running may still be there.
+    for path in files(root, "kept-")? {
+        for record in kept::kept(&path).map_err(unreadable(&path))? {
+            let id = record::request_id(&record);
+            if let Some((id, unix_micros)) = id.zip(record::unix_micros(&record)) {
+                let request = Request {
+                    record,
+                    unix_micros,
+                    was_interrupted: false,
+                };
+                requests.insert(id, request);
+            }
+        }
+    }
+    Ok(requests)
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> SpoolStartError {
+    let path = path.to_owned();
+    |source| SpoolStartError::Io {
+        action: "read",
+        path,
+        source,
+    }
 }
 
 /// Removes the files, once what they say is in the spool.
 pub(crate) fn remove_files(root: &Path) -> Result<(), SpoolStartError> {
-    for path in files(root)? {
+    for path in files(root, "open-")?
+        .into_iter()
+        .chain(files(root, "kept-")?)
+    {
         std::fs::remove_file(&path).map_err(|source| SpoolStartError::Io {
             action: "remove",
             path,
@@ -66,10 +126,10 @@ pub(crate) fn remove_files(root: &Path) -> Result<(), SpoolStartError> {
 }
 
 /// Of however many lanes the earlier process had.
-fn files(root: &Path) -> Result<Vec<PathBuf>, SpoolStartError> {
+fn files(root: &Path, begin: &str) -> Result<Vec<PathBuf>, SpoolStartError> {
     let is_one = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with("open-") && name.ends_with(".slots"))
+        name.is_some_and(|name| name.starts_with(begin) && name.ends_with(".slots"))
     };
     let list = || -> io::Result<Vec<PathBuf>> {
         let entries = std::fs::read_dir(root)?;

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use domain::{Clock, Prices};
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc::Sender;
@@ -20,10 +19,9 @@ use crate::capacity::Capacity;
 use crate::database::Database;
 use crate::decided::Decided;
 use crate::flusher::{Flushed, Flusher};
-use crate::lane::{Lane, LaneEnd};
+use crate::lane::{Files, Lane, LaneEnd};
+use crate::mapped::Places;
 use crate::metrics::{LaneMetrics, SpoolMetrics, WriterMetrics};
-use crate::open_slots::OpenSlots;
-use crate::record;
 use crate::recovery;
 use crate::spool::Group;
 use crate::spooled::Spooled;
@@ -74,7 +72,7 @@ pub struct Ingest {
     give_up: Arc<AtomicBool>,
     writers: TaskTracker,
     stop: CancellationToken,
-    open_files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
     spooled: Spooled,
 }
 
@@ -106,7 +104,7 @@ impl Ingest {
         }
         capacity.set_room(streams.room());
         let bell = Bell::default();
-        let (lanes, ends, open_files) = make_lanes(options, &capacity, &bell)?;
+        let (lanes, ends, files) = make_lanes(options, &capacity, &bell)?;
 
         let feeds = streams.feeds();
         let shared = Shared {
@@ -126,6 +124,8 @@ impl Ingest {
         let give_up = Arc::<AtomicBool>::default();
         let flusher = Flusher {
             lanes: ends,
+            bell: bell.clone(),
+            is_kept: !options.spool.survives_power_loss,
             streams,
             capacity: Arc::clone(&capacity),
             clock: Arc::clone(clock),
@@ -151,7 +151,7 @@ impl Ingest {
             give_up,
             writers,
             stop: shared.stop,
-            open_files,
+            files,
             spooled,
         };
         Ok((ingest, lanes))
@@ -196,9 +196,9 @@ impl Ingest {
         }
         debug_assert_eq!(self.capacity.taken(), 0, "every admitted request has ended");
         // Every request has its event: there is nothing to recover.
-        for path in self.open_files {
+        for path in self.files {
             if let Err(error) = std::fs::remove_file(&path) {
-                tracing::debug!(%error, path = %path.display(), "a file of open requests stays behind");
+                tracing::debug!(%error, path = %path.display(), "a file of requests that have all ended stays behind");
             }
         }
         let waiting = feeds
@@ -229,26 +229,29 @@ async fn keep_writing(shared: Shared, feed: Feed) {
     }
 }
 
-/// Requests that an earlier process had not brought to an end become events, before anything else does.
+/// What an earlier process had admitted and not brought into the spool comes there before anything else does.
 fn recover(root: &Path, streams: &mut Streams) -> Result<(), SpoolStartError> {
-    let interrupted = recovery::interrupted(root, streams)?;
-    if interrupted.is_empty() {
+    let left = recovery::left(root, streams)?;
+    if left.records.is_empty() {
         return Ok(());
     }
-    let (mut group, mut payload) = (Group::new(), BytesMut::new());
-    for event in &interrupted {
-        record::encode(event, &mut payload);
-        let pushed = group.push(&payload);
-        pushed.map_err(SpoolStartError::fault)?;
+    let mut group = Group::new();
+    for record in &left.records {
+        group.push(record).map_err(SpoolStartError::fault)?;
     }
     streams.append(&mut group).map_err(SpoolStartError::fault)?;
-    SpoolMetrics::recovered(interrupted.len());
-    tracing::warn!(
-        requests = interrupted.len(),
-        "requests that were running when the gateway died are recorded as interrupted"
-    );
+    SpoolMetrics::recovered(left.interrupted);
+    if left.interrupted > 0 {
+        tracing::warn!(
+            requests = left.interrupted,
+            "requests that were running when the gateway died are recorded as interrupted"
+        );
+    }
     Ok(())
 }
+
+/// Events of one lane that are kept at the most; more wait for the flusher.
+const KEPT_EVENTS: u32 = 4096;
 
 type Lanes = (Vec<Lane>, Vec<LaneEnd>, Vec<PathBuf>);
 
@@ -266,16 +269,30 @@ fn make_lanes(
     let slots = u32::try_from(slots).unwrap_or(u32::MAX);
     let (mut lanes, mut ends, mut paths) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..options.lanes {
-        let path = recovery::file(root, index);
-        let open = OpenSlots::create(&path, slots).map_err(|source| SpoolStartError::Io {
-            action: "create",
-            path: path.clone(),
-            source,
-        })?;
-        let (lane, end) = Lane::new(Arc::clone(capacity), bell.clone(), open, metrics.clone());
+        let path = recovery::open_file(root, index);
+        let open = Places::create(&path, slots).map_err(not_created(&path))?;
+        paths.push(path);
+        let kept = if options.spool.survives_power_loss {
+            None
+        } else {
+            let path = recovery::kept_file(root, index);
+            let kept = Places::create(&path, KEPT_EVENTS).map_err(not_created(&path))?;
+            paths.push(path);
+            Some(kept)
+        };
+        let (capacity, bell) = (Arc::clone(capacity), bell.clone());
+        let (lane, end) = Lane::new(capacity, bell, Files { open, kept }, metrics.clone());
         lanes.push(lane);
         ends.push(end);
-        paths.push(path);
     }
     Ok((lanes, ends, paths))
+}
+
+fn not_created(path: &Path) -> impl FnOnce(std::io::Error) -> SpoolStartError {
+    let path = path.to_owned();
+    |source| SpoolStartError::Io {
+        action: "create",
+        path,
+        source,
+    }
 }

@@ -33,6 +33,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// How often it is tried once it shall stop: a connection that had been lost before is found out by the first.
 const LAST_ATTEMPTS: u32 = 5;
+/// How often it looks whether a batch is full while it gathers: to be woken for each group would cost more than storing it.
+const LOOKS: u32 = 8;
 /// More than so many dead letters without a stored event between them are no accident.
 const LETTERS_IN_A_ROW: u32 = 10;
 const PAUSE_BETWEEN_LETTERS: Duration = Duration::from_secs(1);
@@ -177,9 +179,13 @@ impl Writer {
         if durable.wait_for(|durable| *durable > at).await.is_err() {
             return *durable.borrow() > at;
         }
-        let more = durable.wait_for(|durable| *durable >= at + full);
-        // It is enough, or there will be no more, or time is up.
-        drop(tokio::time::timeout(interval, more).await);
+        for _ in 0..LOOKS {
+            // It is enough, or there will be no more.
+            if *durable.borrow() >= at + full || durable.has_changed().is_err() {
+                break;
+            }
+            tokio::time::sleep(interval / LOOKS).await;
+        }
         true
     }
 

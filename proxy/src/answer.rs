@@ -6,7 +6,6 @@ use domain::Endpoint;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Response};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use crate::batch_relay::{self, Page};
 use crate::ended::{End, Head};
@@ -17,10 +16,11 @@ use crate::meter::Meter;
 use crate::relay::Relay;
 use crate::rescue;
 use crate::response_body::ResponseBody;
+use crate::upstream::UpstreamBody;
 
 /// An answer as it came, and what is to be done with it.
 pub(crate) struct UpstreamAnswer {
-    pub(crate) response: Response<Incoming>,
+    pub(crate) response: Response<UpstreamBody>,
     /// Where the URLs of batch objects shall lead, if it may hold any.
     pub(crate) own_origin: Option<String>,
 }
@@ -55,7 +55,7 @@ pub(crate) async fn relay(
     response
 }
 
-async fn relayed(mut exchange: Exchange, body: Incoming) -> ResponseBody {
+async fn relayed(mut exchange: Exchange, body: UpstreamBody) -> ResponseBody {
     // Nobody asks a body that is at its end for frames.
     let is_empty = body.is_end_stream();
     if is_empty {
@@ -80,7 +80,7 @@ async fn relayed(mut exchange: Exchange, body: Incoming) -> ResponseBody {
 async fn edited(
     exchange: &mut Exchange,
     headers: &mut HeaderMap,
-    body: Incoming,
+    body: UpstreamBody,
     origin: &str,
 ) -> Result<ResponseBody, Failure> {
     let idle_timeout = exchange.worker().options.upstream.idle_timeout;

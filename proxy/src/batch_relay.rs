@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 
 use crate::batch_objects::rewrite_results_urls;
 use crate::coding;
 use crate::failure::Failure;
+use crate::upstream::UpstreamBody;
 
 /// A page holds at most 1,000 batches of about a kilobyte each.
 const MAX_BYTES: usize = 16 << 20;
@@ -27,7 +27,7 @@ pub(crate) enum Page {
 /// # Errors
 /// If the upstream breaks off, falls silent, or sends what can't be a page of batches.
 pub(crate) async fn edited(
-    body: Incoming,
+    body: UpstreamBody,
     encoding: Option<&str>,
     origin: &str,
     timeout: Duration,

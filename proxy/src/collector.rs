@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use domain::Endpoint;
-use http::header::ACCEPT_ENCODING;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +17,7 @@ use crate::answer;
 use crate::ended::End;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
-use crate::forward;
+use crate::forward::{self, Shape};
 use crate::forward_body::ForwardBody;
 use crate::keys::KeyRecord;
 use crate::relay::Flow;
@@ -126,10 +125,11 @@ async fn get(
     path: &str,
 ) -> Result<Seen, CollectError> {
     let endpoint = Endpoint::of_path(path).unwrap_or(Endpoint::Other);
-    let request = request(&key, endpoint, path).map_err(|_| CollectError::NoAnswer)?;
+    let http1 = !worker.options.upstream.http2;
+    let request = request(&key, endpoint, path, http1).map_err(|_| CollectError::NoAnswer)?;
     let mut exchange = Exchange::begin_own(worker, endpoint);
-    exchange.will_show(Some(id), key);
-    let response = match forward::send(&mut exchange, request, None).await {
+    exchange.will_show(Some(id), Arc::clone(&key));
+    let response = match forward::send(&mut exchange, &key.target, request, None).await {
         Ok(response) => response,
         Err(failure) => {
             exchange.settle(End::Failed(failure));
@@ -162,6 +162,7 @@ fn request(
     key: &KeyRecord,
     endpoint: Endpoint,
     path: &str,
+    http1: bool,
 ) -> Result<Request<ForwardBody>, Failure> {
     let path: PathAndQuery = path.parse().map_err(|_| Failure::PathUnknown)?;
     let mut headers = HeaderMap::new();
@@ -169,20 +170,22 @@ fn request(
         HeaderName::from_static("anthropic-version"),
         HeaderValue::from_static(VERSION),
     );
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     for (_, beta) in BETAS.iter().filter(|(of, _)| *of == endpoint) {
         headers.insert(
             HeaderName::from_static("anthropic-beta"),
             HeaderValue::from_static(beta),
         );
     }
-    key.target.authorize(&mut headers);
-    let mut request = Request::new(ForwardBody::Whole {
+    let mut head = Request::new(()).into_parts().0;
+    head.method = Method::GET;
+    head.headers = headers;
+    let body = ForwardBody::Whole {
         data: None,
         trailers: None,
-    });
-    *request.method_mut() = Method::GET;
-    *request.uri_mut() = key.target.uri(&path).map_err(|_| Failure::PathUnknown)?;
-    *request.headers_mut() = headers;
-    Ok(request)
+    };
+    let shape = Shape {
+        plain_answer: true,
+        http1,
+    };
+    forward::prepare(&mut head, key, &path, body, shape)
 }

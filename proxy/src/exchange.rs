@@ -273,7 +273,7 @@ impl Exchange {
         };
         let head = self.answer.as_ref().map(|answer| &answer.head);
         // Nobody waits for it: what is shown may be asked for again.
-        slot.submit(UsageEvent {
+        slot.submit(&UsageEvent {
             time,
             org_id: key.org_id,
             project_id: key.project_id,
@@ -452,7 +452,7 @@ impl Exchange {
             good,
         };
         self.worker.policies.settle(*admission.admitted, &spend);
-        admission.slot.submit(UsageEvent {
+        admission.slot.submit(&UsageEvent {
             time: admission.time,
             org_id: admission.key.org_id,
             project_id: admission.key.project_id,

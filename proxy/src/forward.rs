@@ -3,11 +3,10 @@
 use std::rc::Rc;
 
 use domain::error_chain;
-use http::header::{ACCEPT_ENCODING, TRANSFER_ENCODING};
+use http::header::{ACCEPT_ENCODING, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
 
 use crate::credentials;
 use crate::exchange::Exchange;
@@ -16,7 +15,7 @@ use crate::forward_body::ForwardBody;
 use crate::headers;
 use crate::keys::KeyRecord;
 use crate::upload::UploadWatch;
-use crate::upstream::SendError;
+use crate::upstream::{SendError, Target, UpstreamBody};
 
 /// What a request needs beyond what the caller sent.
 #[derive(Debug, Clone, Copy)]
@@ -49,9 +48,17 @@ pub(crate) fn prepare(
         // Said explicitly, since of some methods hyper expects no body.
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
+    let unknown = |_| Failure::PathUnknown;
+    let uri = if shape.http1 {
+        let (uri, host) = key.target.origin_form(path).map_err(unknown)?;
+        headers.insert(HOST, host);
+        uri
+    } else {
+        key.target.uri(path).map_err(unknown)?
+    };
     let mut request = Request::new(body);
     *request.method_mut() = head.method.clone();
-    *request.uri_mut() = key.target.uri(path).map_err(|_| Failure::PathUnknown)?;
+    *request.uri_mut() = uri;
     *request.headers_mut() = headers;
     Ok(request)
 }
@@ -62,13 +69,14 @@ pub(crate) fn prepare(
 /// Says whose fault it is that there is none: the upstream's, or that of a caller still sending.
 pub(crate) async fn send(
     exchange: &mut Exchange,
+    target: &Target,
     request: Request<ForwardBody>,
     upload: Option<&UploadWatch>,
-) -> Result<Response<Incoming>, Failure> {
+) -> Result<Response<UpstreamBody>, Failure> {
     let worker = Rc::clone(exchange.worker());
     let before = exchange.elapsed();
     exchange.forwarding();
-    let answer = worker.upstream.send(request, upload).await;
+    let answer = worker.upstream.send(target, request, upload).await;
     exchange.waited(exchange.elapsed().saturating_sub(before));
     answer.map_err(|error| {
         if let Some(failure) = upload.and_then(UploadWatch::failure) {

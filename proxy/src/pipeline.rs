@@ -180,7 +180,7 @@ async fn ask_upstream(
         http1: !worker.options.upstream.http2,
     };
     let request = forward::prepare(&mut head, &known.key, &known.path, body, shape)?;
-    let response = forward::send(exchange, request, upload).await?;
+    let response = forward::send(exchange, &known.key.target, request, upload).await?;
     Ok(answer::UpstreamAnswer {
         response,
         own_origin,

@@ -79,7 +79,7 @@ impl First {
             EventStatus::Error
         };
         // Nobody waits for it.
-        let _ticket = slot.submit(UsageEvent {
+        let _ticket = slot.submit(&UsageEvent {
             time,
             org_id: key.org_id,
             project_id: key.project_id,

@@ -12,15 +12,15 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::ended::End;
 use crate::exchange::Exchange;
 use crate::options::Options;
 use crate::silence::Silence;
+use crate::upstream::UpstreamBody;
 use crate::worker::Worker;
 
 /// Why an answer breaks off. The caller sees a connection that ends too early, as it would upstream.
@@ -51,6 +51,8 @@ struct Ahead {
     bytes: usize,
     /// It is complete, for now: it leaves before anything else is looked at.
     leaves: bool,
+    /// Nothing comes behind it.
+    ends: bool,
     /// The task that reads from the upstream has had a turn since the last one came.
     had_turn: bool,
 }
@@ -61,7 +63,7 @@ type Frames = Option<Result<Frame<Bytes>, RelayError>>;
 /// An upstream's body with its exchange, as its frames are accounted for.
 #[derive(Debug)]
 pub(crate) struct Flow {
-    upstream: Incoming,
+    upstream: UpstreamBody,
     exchange: Exchange,
     silence: Silence,
     /// A frame with results or totals, for whose events there is no room yet.
@@ -76,6 +78,8 @@ struct Held {
 
 /// So much is taken together, in bytes, beside the frame that goes beyond it.
 const MOST_AHEAD: usize = 64 << 10;
+/// A frame of so many bytes is cheaper copied than written by itself.
+const SMALL: usize = 8 << 10;
 /// So many turns the task that reads from the upstream is given to hand over what has arrived behind a head.
 const TURNS: u32 = 3;
 /// The writers make room batch by batch.
@@ -84,7 +88,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 type Polled = Poll<Frames>;
 
 impl Relay {
-    pub(crate) fn new(upstream: Incoming, exchange: Exchange, idle_timeout: Duration) -> Self {
+    pub(crate) fn new(upstream: UpstreamBody, exchange: Exchange, idle_timeout: Duration) -> Self {
         Self {
             flow: Some(Flow::new(upstream, exchange, idle_timeout)),
             ahead: Ahead::default(),
@@ -103,7 +107,7 @@ impl Relay {
         let is_whole = poll_fn(|ctx| {
             loop {
                 let Poll::Ready(frame) = flow.poll_accounted(ctx) else {
-                    if turns == TURNS {
+                    if turns == TURNS || !flow.upstream.needs_turns() {
                         return Poll::Ready(false);
                     }
                     turns += 1;
@@ -135,7 +139,9 @@ impl Relay {
                     ahead.leaves = is_last || ahead.bytes >= MOST_AHEAD;
                 }
                 Poll::Pending if ahead.frames.is_empty() => return Poll::Pending,
-                Poll::Pending if ahead.had_turn => ahead.leaves = true,
+                Poll::Pending if ahead.had_turn || !flow.upstream.needs_turns() => {
+                    ahead.leaves = true;
+                }
                 Poll::Pending => {
                     ahead.had_turn = true;
                     ctx.waker().wake_by_ref();
@@ -173,11 +179,30 @@ impl Ahead {
         }
         self.frames.push_back(frame);
         self.had_turn = false;
+        self.ends = is_last;
         is_last
     }
 
+    /// The next one. Small ones leave as one; the answer's last by itself, since it may have to wait.
     fn pop(&mut self) -> Option<Frames> {
-        let frame = self.frames.pop_front();
+        let mut frame = self.frames.pop_front();
+        let apart = usize::from(self.ends);
+        if self.frames.len() > apart
+            && let Some(Some(Ok(first))) = &frame
+            && let Some(first) = first.data_ref().filter(|data| data.len() <= SMALL)
+        {
+            let mut together = BytesMut::with_capacity(self.bytes.min(2 * SMALL));
+            together.extend_from_slice(first);
+            while self.frames.len() > apart
+                && let Some(Some(Ok(next))) = self.frames.front()
+                && let Some(next) = next.data_ref()
+                && together.len() + next.len() <= together.capacity()
+            {
+                together.extend_from_slice(next);
+                self.frames.pop_front();
+            }
+            frame = Some(Some(Ok(Frame::data(together.freeze()))));
+        }
         if let Some(Some(Ok(frame))) = &frame {
             self.bytes -= bytes(frame);
         }
@@ -192,7 +217,7 @@ fn bytes(frame: &Frame<Bytes>) -> usize {
 }
 
 impl Flow {
-    pub(crate) fn new(upstream: Incoming, exchange: Exchange, idle_timeout: Duration) -> Self {
+    pub(crate) fn new(upstream: UpstreamBody, exchange: Exchange, idle_timeout: Duration) -> Self {
         Self {
             upstream,
             exchange,

@@ -185,6 +185,8 @@ fn run(
                 let lane = worker.lane.clone();
                 // It goes with the set: whoever waits for it is waited for by shutdown.
                 tokio::task::spawn_local(async move { lane.acknowledge().await });
+                let tidied = Rc::clone(&worker);
+                tokio::task::spawn_local(async move { tidied.upstream.tidy().await });
                 serve(worker, listener, connections, stop).await;
             }
             Err(error) => tracing::error!(%error, "a listener could not be served"),

@@ -158,7 +158,7 @@ async fn whatever_is_stored_meanwhile_every_event_counts_once() {
             bench.link.cut();
         }
         let slot = eventually("there is room", || async { lane.reserve() }).await;
-        let ticket = slot.submit(event(number, at));
+        let ticket = slot.submit(&event(number, at));
         tokio::select! {
             () = ticket => {}
             () = lane.acknowledge() => {}
@@ -175,7 +175,7 @@ async fn whatever_is_stored_meanwhile_every_event_counts_once() {
     let own = Timestamp {
         unix_micros: before.unix_micros + 1,
     };
-    drop(slot.submit(event(1, own)));
+    drop(slot.submit(&event(1, own)));
     bench.link.restore();
     eventually("all of it is stored", || async {
         assert_eq!(settling.read().await.settled, expected(before));
@@ -213,7 +213,7 @@ async fn a_spool_that_stays_unreadable_is_left_out_in_the_end() {
     let (at, before) = moments();
     let (ingest, lane) = bench.start();
     let slot = eventually("there is room", || async { lane.reserve() }).await;
-    let ticket = slot.submit(event(1, at));
+    let ticket = slot.submit(&event(1, at));
     tokio::select! {
         () = ticket => {}
         () = lane.acknowledge() => {}

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
+mod kept;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -109,7 +111,7 @@ fn start(url: &str, options: &Options) -> (Ingest, Lane) {
 /// Waits for room, and for the event to be durable.
 async fn submit(lane: &Lane, event: UsageEvent) {
     let slot = testkit::eventually("there is room", || async { lane.reserve() }).await;
-    let ticket = slot.submit(event);
+    let ticket = slot.submit(&event);
     let acknowledging = lane.acknowledge();
     tokio::select! {
         () = ticket => {}
@@ -124,7 +126,7 @@ async fn stored(events: Vec<UsageEvent>) -> Vec<Row> {
     let (ingest, lane) = start(&database.url(), &options(&folder, 1_000));
     for event in events {
         let slot = testkit::eventually("there is room", || async { lane.reserve() }).await;
-        let _ticket = slot.submit(event);
+        let _ticket = slot.submit(&event);
     }
     drop(lane);
     assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
@@ -267,7 +269,7 @@ async fn memory_is_bounded_and_a_place_that_is_not_used_is_free_again() {
     drop(slots.pop());
     slots.push(lane.reserve().unwrap());
     for slot in slots {
-        let _ticket = slot.submit(event());
+        let _ticket = slot.submit(&event());
     }
     drop(lane);
     assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
@@ -286,7 +288,7 @@ async fn a_full_spool_takes_nothing_more_until_the_database_is_back() {
     let (ingest, lane) = start(&database.url_at(&link.address()), &options);
     let mut submitted = 0;
     while let Some(slot) = lane.reserve() {
-        let _ticket = slot.submit(event());
+        let _ticket = slot.submit(&event());
         submitted += 1;
         assert!(submitted < 20_000, "4 MiB hold less than so many");
         if submitted % 100 == 0 {
@@ -512,10 +514,10 @@ async fn rows_that_the_database_refuses_are_set_aside_with_its_reason_and_hold_n
             poison.model = "poison".to_owned();
             bad.push(poison.request_id.0);
             let slot = testkit::eventually("there is room", || async { lane.reserve() }).await;
-            let _ticket = slot.submit(poison);
+            let _ticket = slot.submit(&poison);
         }
         let slot = testkit::eventually("there is room", || async { lane.reserve() }).await;
-        let _ticket = slot.submit(event());
+        let _ticket = slot.submit(&event());
     }
     drop(lane);
     assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
