@@ -1,5 +1,8 @@
-//! What of a request's way allocates, and how much. Nothing does that happens to every request or event and is over at once;
-//! what has to be kept of a request takes as many allocations however long its body or answer is, and copies neither.
+//! What of a request's way allocates, and how often.
+//!
+//! Nothing: finding a key, deciding and settling, an event in the middle of a stream. So often, however long the body or the answer
+//! is, and with bytes that have no room for a copy of it: inspecting, and metering an answer. So often: encoding an event. These are
+//! bounds from above, a little more than what was counted; whoever gets below lowers them.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't run has failed")]
 
@@ -30,7 +33,7 @@ fn finding_a_key_allocates_nothing_known_or_not() {
     }
 }
 
-/// Kept are places in it and the model's name; on the way, which brackets are open.
+/// Kept are the places of its members and the model's name; on the way, which brackets are open.
 #[test]
 fn inspecting_a_body_copies_nothing_of_it() {
     for bytes in [1 << 10, 200 << 10, 5 << 20] {
@@ -139,7 +142,7 @@ fn a_message_takes_as_many_allocations_however_long_it_is() {
 }
 
 #[test]
-fn encoding_an_event_allocates_for_its_metadata_alone() {
+fn encoding_an_event_allocates_no_more_than_its_metadata_needs() {
     let event = events::event(7, NOW);
     let mut row = BytesMut::with_capacity(4_096);
     let counted = measure(|| ingest::encode(black_box(&event), &mut row));
