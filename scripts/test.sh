@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the lints, the examples in the documentation, if there are any, and all tests. Stops at the first
-# step that fails. The tests come last, so that their summary is the end of the output.
+# Runs the lints, the examples in the documentation, if there are any, the benchmarks as tests, and all tests. Stops at the
+# first step that fails. The tests come last, so that their summary is the end of the output.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -34,12 +34,15 @@ if has_doctests; then
     step cargo test --workspace --doc
 fi
 
+# Each benchmark's body once, so that none is broken when it is wanted. Here and below it is the whole workspace's, which is built
+# once then: alone, a package would be built with other features.
+step scripts/with-postgres.sh cargo test --workspace --bench '*'
+
 # The profile's settings are in .config/nextest.toml.
 profile=default
 if [[ -n ${CI:-} ]]; then
     profile=ci
 fi
-# The schema is another where the server has TimescaleDB: the same suite on the second engine. Of the whole workspace,
-# which is built once then: alone, the package would be built with other features.
+# The schema is another where the server has TimescaleDB: the same suite on the second engine.
 step scripts/with-timescaledb.sh cargo nextest run --workspace --filterset 'package(migrations)' --profile "$profile"
 step scripts/with-postgres.sh cargo nextest run --workspace --profile "$profile"

@@ -1,4 +1,12 @@
-//! Benchmarks, one file a subject in `benches/`: `inspect` of what a request meets; `copy` and `reports` of what storing
-//! usage costs and rollups and indexes gain, which need a server: `scripts/with-postgres.sh cargo bench --bench copy`.
+//! What the benchmarks in `benches/` and the tests of what they cost are made of: requests, answers, events and the history of a
+//! database. `README.md` tells what each benchmark measures, and beside what.
 
+pub mod answers;
+pub mod bodies;
+pub mod clock;
+pub mod events;
+pub mod history;
+pub mod keys;
 pub mod policies;
+pub mod run;
+pub mod storing;

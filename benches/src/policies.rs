@@ -32,24 +32,50 @@ impl Clock for Standing {
     }
 }
 
-/// One of five kinds of policy, by turns.
+/// A policy of those that a project has: of five, two are limits of usage.
 pub fn policy(number: usize) -> PolicySource {
-    let (kind, rules) = match number % 5 {
-        0 => ("usage", json!({"max_cost_per_day_usd": 1_000_000})),
+    match number % 5 {
+        0 => project_budget(number),
+        2 => key_budget(number),
+        _ => rule(number),
+    }
+}
+
+/// A limit of usage that no benchmark reaches, of the project's or of each key's by turns.
+pub fn budget(number: usize) -> PolicySource {
+    if number.is_multiple_of(2) {
+        project_budget(number)
+    } else {
+        key_budget(number)
+    }
+}
+
+fn project_budget(number: usize) -> PolicySource {
+    source(number, "usage", json!({"max_cost_per_day_usd": 1_000_000}))
+}
+
+fn key_budget(number: usize) -> PolicySource {
+    let rules = json!({"max_tokens_per_month": 1_000_000_000_000_u64, "per": "key"});
+    source(number, "usage", rules)
+}
+
+/// One of three kinds of rules that say what may be asked, by turns.
+pub fn rule(number: usize) -> PolicySource {
+    let (kind, rules) = match number % 3 {
+        0 => ("compliance", json!({"forbidden_fields": ["container"]})),
         1 => (
             "access",
             json!({"allowed_models": ["opus", "claude-sonnet-*"], "max_tokens": 8_192}),
         ),
-        2 => (
-            "usage",
-            json!({"max_tokens_per_month": 1_000_000_000_000_u64, "per": "key"}),
-        ),
-        3 => (
+        _ => (
             "access",
             json!({"denied_endpoints": ["files"], "allowed_ips": ["10.0.0.0/8"]}),
         ),
-        _ => ("compliance", json!({"forbidden_fields": ["container"]})),
     };
+    source(number, kind, rules)
+}
+
+fn source(number: usize, kind: &str, rules: Value) -> PolicySource {
     PolicySource {
         id: PolicyId(Uuid::from_u128(number as u128)),
         name: format!("policy {number}"),

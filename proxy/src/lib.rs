@@ -10,6 +10,7 @@
 
 mod admission;
 mod answer;
+mod answer_meter;
 mod authenticate;
 mod batch_gate;
 mod batch_items;
@@ -59,6 +60,7 @@ mod upload;
 mod upstream;
 mod worker;
 
+pub use answer_meter::AnswerMeter;
 pub use collector::{CollectError, Collector, Errands, Seen};
 pub use inspect::{InspectError, Inspected, inspect};
 pub use keys::{
