@@ -7,7 +7,8 @@ mod read;
 
 use bytes::{BufMut, BytesMut};
 use domain::{Basis, Repeatable, UsageEvent};
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::json;
 
 use crate::field::{
     put_count, put_field, put_jsonb, put_null, put_optional, put_optional_text, put_text,
@@ -79,51 +80,54 @@ pub fn encode(event: &UsageEvent, row: &mut BytesMut) {
         event.outcome.error_message.as_deref(),
         MAX_ERROR_MESSAGE_CHARS,
     );
-    put_jsonb(row, &metadata(event));
+    put_jsonb(row, &Metadata(event));
 }
 
-/// What the columns have no place for.
-fn metadata(event: &UsageEvent) -> Value {
-    let mut metadata = Map::new();
-    metadata.insert("endpoint".to_owned(), json!(event.endpoint.label()));
-    if let Some(id) = &event.upstream_request_id {
-        metadata.insert("upstream_request_id".to_owned(), json!(id));
-    }
-    if event.more_mcp_calls > 0 {
-        metadata.insert("more_mcp_calls".to_owned(), json!(event.more_mcp_calls));
-    }
-    match &event.repeatable {
-        Some(Repeatable::BatchItem(item)) => {
-            metadata.insert("batch_id".to_owned(), json!(item.batch_id));
-            metadata.insert("custom_id".to_owned(), json!(item.custom_id));
+/// What the columns have no place for, as an object.
+struct Metadata<'a>(&'a UsageEvent);
+
+impl Serialize for Metadata<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event = self.0;
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("endpoint", event.endpoint.label())?;
+        if let Some(id) = &event.upstream_request_id {
+            members.serialize_entry("upstream_request_id", id)?;
         }
-        Some(Repeatable::Total(total)) => {
-            let total = json!({
-                "id": total.id, "shown_by": total.shown_by, "mixed_models": total.mixed_models, "usage": total.raw,
-            });
-            metadata.insert("running_total".to_owned(), total);
+        if event.more_mcp_calls > 0 {
+            members.serialize_entry("more_mcp_calls", &event.more_mcp_calls)?;
         }
-        None => {}
-    }
-    if let Some(refused) = &event.refused {
-        metadata.insert("refusals".to_owned(), json!(refused.count));
-        if let Some(policy_id) = refused.policy_id {
-            metadata.insert("policy_id".to_owned(), json!(policy_id));
+        match &event.repeatable {
+            Some(Repeatable::BatchItem(item)) => {
+                members.serialize_entry("batch_id", &item.batch_id)?;
+                members.serialize_entry("custom_id", &item.custom_id)?;
+            }
+            Some(Repeatable::Total(total)) => {
+                let total = json!({
+                    "id": total.id, "shown_by": total.shown_by, "mixed_models": total.mixed_models, "usage": total.raw,
+                });
+                members.serialize_entry("running_total", &total)?;
+            }
+            None => {}
         }
-    }
-    if event.test {
-        metadata.insert("test".to_owned(), json!(true));
-    }
-    match &event.cost.basis {
-        Basis::Free(reason) => drop(metadata.insert("free".to_owned(), json!(reason.as_str()))),
-        Basis::Unpriced(reason) => {
-            drop(metadata.insert("unpriced".to_owned(), json!(reason.as_str())));
+        if let Some(refused) = &event.refused {
+            members.serialize_entry("refusals", &refused.count)?;
+            if let Some(policy_id) = refused.policy_id {
+                members.serialize_entry("policy_id", &policy_id)?;
+            }
         }
-        Basis::Listed => drop(metadata.insert("priced_by".to_owned(), json!("list_cost"))),
-        Basis::NoUsage | Basis::Priced(_) => {}
+        if event.test {
+            members.serialize_entry("test", &true)?;
+        }
+        match &event.cost.basis {
+            Basis::Free(reason) => members.serialize_entry("free", reason.as_str())?,
+            Basis::Unpriced(reason) => members.serialize_entry("unpriced", reason.as_str())?,
+            Basis::Listed => members.serialize_entry("priced_by", "list_cost")?,
+            Basis::NoUsage | Basis::Priced(_) => {}
+        }
+        if !event.usage.raw.is_empty() {
+            members.serialize_entry("usage", &event.usage.raw)?;
+        }
+        members.end()
     }
-    if !event.usage.raw.is_empty() {
-        metadata.insert("usage".to_owned(), Value::Object(event.usage.raw.clone()));
-    }
-    Value::Object(metadata)
 }

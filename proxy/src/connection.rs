@@ -7,6 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -120,19 +122,37 @@ async fn serve_http<S>(
     let builder = builder(tasks);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+    // Looked at only when one of them has something to say, and not whenever the connection has.
+    let mut others = FuturesUnordered::from_iter([
+        closing(seat, &first_request, &stop)
+            .map(|()| Other::Close)
+            .left_future(),
+        first_request
+            .missed(Options::HEADER_TIMEOUT)
+            .map(|()| Other::GiveUp)
+            .right_future(),
+    ]);
     let ended = tokio::select! {
         // What the caller has already sent is looked at before anything else.
         biased;
         ended = connection.as_mut() => ended,
-        () = closing(seat, &first_request, &stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        () = first_request.missed(Options::HEADER_TIMEOUT) => return,
+        Some(other) = others.next() => match other {
+            Other::Close => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            Other::GiveUp => return,
+        },
     };
     if let Err(error) = ended {
         tracing::debug!(error = %error, "connection ended early");
     }
+}
+
+/// What may end a connection from outside.
+enum Other {
+    Close,
+    GiveUp,
 }
 
 /// When a connection shall take no further request: at shutdown, or once it has been told that there is no

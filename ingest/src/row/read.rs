@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(read_usage(&row_of(&test), test.time), Ok(None));
 
         let (row, mut metadata) = (row_of(&event()), BytesMut::new());
-        put_jsonb(&mut metadata, &super::super::metadata(&event()));
+        put_jsonb(&mut metadata, &super::super::Metadata(&event()));
         let mut refused = BytesMut::from(&row[..row.len() - metadata.len()]);
         put_jsonb(&mut refused, &json!({"refusals": 7}));
         assert_eq!(read_usage(&refused, event().time), Ok(None));
