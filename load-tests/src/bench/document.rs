@@ -17,10 +17,10 @@ pub(super) fn write(results: &Results, folder: &Path) -> Result<(), String> {
         ("machine", tables::machine(results)),
         ("scenarios", tables::scenarios(results)),
         ("cpu", tables::cpu(results)),
-        ("ratios", tables::ratios(results)),
-        ("latency", tables::latency(results)),
-        ("rates", tables::rates(results)),
-        ("memory", tables::memory(results)),
+        ("ratios", under_plot("cpu", &tables::ratios(results))),
+        ("latency", under_plot("latency", &tables::latency(results))),
+        ("rates", under_plot("rates", &tables::rates(results))),
+        ("memory", under_plot("memory", &tables::memory(results))),
         ("missing", tables::missing(results)),
     ] {
         text = replaced(&text, name, &table).ok_or_else(|| {
@@ -30,6 +30,11 @@ pub(super) fn write(results: &Results, folder: &Path) -> Result<(), String> {
         })?;
     }
     fs::write(&path, text).map_err(|error| told(&error))
+}
+
+/// A plot of the same figures comes first.
+fn under_plot(name: &str, table: &str) -> String {
+    format!("![the table below as bars](performance/{name}.svg)\n\n{table}")
 }
 
 /// With another text between the marks.

@@ -165,3 +165,26 @@ http {{
 "
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use tokio::net::TcpSocket;
+
+    use super::listening;
+
+    #[tokio::test]
+    async fn a_peer_that_ends_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        // Taken, so that nobody else listens there.
+        let taken = TcpSocket::new_v4().unwrap();
+        taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo 'no such option' >&2; exit 3"]);
+        let address = taken.local_addr().unwrap();
+        let ended = listening(command, address, &folder.path().join("stderr")).await;
+        let why = ended.err().unwrap_or_default();
+        assert_eq!(why, "it ended, exit status: 3: no such option");
+    }
+}

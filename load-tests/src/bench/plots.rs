@@ -10,10 +10,10 @@ use super::results::{Figures, Measured, Results};
 use super::who::Who;
 
 const WIDTH: u32 = 900;
-const BAR: i32 = 9;
-const GAP: i32 = 12;
+const BAR: i32 = 11;
+const GAP: i32 = 14;
 /// Left of the bars, for the names of scenarios; right of them, for the figures.
-const LEFT: i32 = 300;
+const LEFT: i32 = 320;
 const RIGHT: i32 = 70;
 const TOP: i32 = 64;
 
@@ -46,8 +46,7 @@ const PLOTS: [Plot; 4] = [
         file: "latency.svg",
         title: "p99 from the moment a request was due, in ms (less is better)",
         base: None,
-        // A stream that is paced takes as long as its pace says.
-        belongs: |measured| measured.per_second.is_some() && measured.name != "stream-idle",
+        belongs: |measured| measured.per_second.is_some() && !measured.is_paced,
         figure: |of| Some(of.p99_ms),
     },
     Plot {
@@ -98,23 +97,28 @@ fn groups<'a>(results: &'a Results, plot: &Plot) -> Vec<Group<'a>> {
 
 fn draw(plot: &Plot, groups: &[Group<'_>], path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let count: i32 = groups.iter().map(|group| length(&group.bars)).sum();
-    let height = TOP + count * BAR + length(groups) * GAP + GAP;
-    let root = SVGBackend::new(path, (WIDTH, height.unsigned_abs())).into_drawing_area();
+    let height = (TOP + count * BAR + length(groups) * GAP + GAP).unsigned_abs();
+    let root = SVGBackend::new(path, (WIDTH, height)).into_drawing_area();
     root.fill(&WHITE)?;
-    root.draw(&Text::new(plot.title, (GAP, GAP), font(15)))?;
+    root.draw(&Text::new(plot.title, (GAP, GAP), font(19)))?;
     legend(&root, groups)?;
     let values = groups.iter().flat_map(|group| &group.bars).map(|bar| bar.1);
     let scale = Scale(values.fold(f64::MIN_POSITIVE, f64::max));
+    if plot.base.is_some() {
+        let one = scale.place(1.0);
+        let line = vec![(one, TOP - GAP), (one, height.cast_signed() - GAP)];
+        root.draw(&PathElement::new(line, color(Who::Direct)))?;
+    }
     let mut y = TOP;
     for group in groups {
         let middle = y + length(&group.bars) * BAR / 2;
-        let name = font(12).pos(Pos::new(HPos::Right, VPos::Center));
+        let name = font(15).pos(Pos::new(HPos::Right, VPos::Center));
         root.draw(&Text::new(group.title, (LEFT - GAP, middle), name))?;
         for (who, value) in &group.bars {
             let end = scale.place(*value);
             let corners = [(LEFT, y), (end, y + BAR - 1)];
             root.draw(&Rectangle::new(corners, color(*who).filled()))?;
-            let figure = font(9).pos(Pos::new(HPos::Left, VPos::Center));
+            let figure = font(11).pos(Pos::new(HPos::Left, VPos::Center));
             root.draw(&Text::new(
                 format!("{value:.2}"),
                 (end + 4, y + BAR / 2),
@@ -123,10 +127,6 @@ fn draw(plot: &Plot, groups: &[Group<'_>], path: &Path) -> Result<(), Box<dyn st
             y += BAR;
         }
         y += GAP;
-    }
-    if plot.base.is_some() {
-        let one = scale.place(1.0);
-        root.draw(&PathElement::new(vec![(one, TOP), (one, y - GAP)], BLACK))?;
     }
     root.present()?;
     Ok(())
@@ -145,8 +145,8 @@ fn legend(
     for who in Who::ALL.into_iter().filter(is_here) {
         let corners = [(x, 40), (x + BAR, 40 + BAR)];
         root.draw(&Rectangle::new(corners, color(who).filled()))?;
-        root.draw(&Text::new(who.title(), (x + BAR + 4, 38), font(12)))?;
-        x += 130;
+        root.draw(&Text::new(who.title(), (x + BAR + 4, 38), font(15)))?;
+        x += 140;
     }
     Ok(())
 }

@@ -30,6 +30,8 @@ pub(super) struct Measured {
     pub(super) per_second: Option<u32>,
     /// Of each answer, if all are streams of the same length.
     pub(super) events: Option<u32>,
+    /// The upstream pauses between events: how long an answer takes is its doing.
+    pub(super) is_paced: bool,
     pub(super) contestants: Vec<Of>,
 }
 

@@ -185,6 +185,11 @@ impl Scenario {
         }
     }
 
+    /// Whether the upstream pauses between events.
+    pub(super) fn is_paced(&self) -> bool {
+        self.requests.iter().any(|asked| asked.interval_ms > 0)
+    }
+
     /// What every answer has to say.
     pub(super) fn expected(&self) -> StatusCode {
         if self.unknown_keys {

@@ -78,6 +78,7 @@ pub(super) async fn measure(
         connections: scenario.connections,
         per_second,
         events: scenario.events(),
+        is_paced: scenario.is_paced(),
         contestants: all.into_iter().map(|(_, of)| of).collect(),
     }
 }
