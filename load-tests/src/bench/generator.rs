@@ -21,6 +21,8 @@ pub(super) struct Asking {
     pub(super) connections: u32,
     /// As fast as answers come without.
     pub(super) per_second: Option<u32>,
+    /// As many as there is time for without.
+    pub(super) at_most: Option<u64>,
 }
 
 /// When what is asked.
@@ -29,12 +31,13 @@ pub(super) struct Plan {
     began: Instant,
     end: Instant,
     per_second: Option<u32>,
+    at_most: u64,
     /// Of the next request.
     number: AtomicU64,
 }
 
 impl Plan {
-    /// The next request, and when it is due; none if that is after the end.
+    /// The next request, and when it is due; none if that is after the end, or there were enough.
     pub(super) fn next(&self) -> Option<(u64, Instant)> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let due = match self.per_second {
@@ -43,7 +46,7 @@ impl Plan {
                 self.began + Duration::from_nanos(number * 1_000_000_000 / u64::from(rate))
             }
         };
-        (due < self.end).then_some((number, due))
+        (due < self.end && number < self.at_most).then_some((number, due))
     }
 }
 
@@ -58,6 +61,7 @@ pub(super) async fn ask(asking: &Asking, target: &Target, long: Duration) -> Res
         began,
         end: began + long,
         per_second: asking.per_second,
+        at_most: asking.at_most.unwrap_or(u64::MAX),
         number: AtomicU64::new(0),
     });
     let heard = Heard::default();

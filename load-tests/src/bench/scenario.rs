@@ -22,6 +22,8 @@ pub(super) struct Scenario {
     pub(super) per_second: Option<u32>,
     /// Instead of `per_second`: half of what the slowest of all who are measured answers in that other scenario.
     pub(super) half_of: Option<String>,
+    /// No more than so many in a turn, whatever the rate.
+    pub(super) requests_per_turn: Option<u64>,
     /// How many of them are used by turns.
     #[serde(default = "one")]
     pub(super) keys: u32,
@@ -125,10 +127,11 @@ impl Scenario {
             .flat_map(|asked| [asked.sent, asked.read]);
         let least = FRAMING_EVENTS + 1;
         let streams = self.requests.iter().filter_map(|asked| asked.events);
-        if self.requests.is_empty() || weights.chain(counts).any(|count| count == 0) {
-            return Err(
-                "requests, weights, connections, keys and per_second are at least 1".into(),
-            );
+        if self.requests.is_empty()
+            || self.requests_per_turn == Some(0)
+            || weights.chain(counts).any(|count| count == 0)
+        {
+            return Err("requests, weights, connections, keys and rates are at least 1".into());
         }
         if paces.flatten().any(|pace| pace.bytes == 0) {
             return Err("a pace is of one byte at least".into());

@@ -49,6 +49,7 @@ pub(super) async fn measure(
             questions: Arc::new(Questions::of(scenario)),
             connections: scenario.connections,
             per_second,
+            at_most: scenario.requests_per_turn,
         },
         keys: if scenario.unknown_keys {
             Keys::Unknown

@@ -15,7 +15,7 @@ fn scenario(more: &str, request: &str) -> String {
 
 #[test]
 fn what_cannot_be_asked_is_refused() {
-    let least = "requests, weights, connections, keys and per_second are at least 1";
+    let least = "requests, weights, connections, keys and rates are at least 1";
     check(&scenario("", ""), None);
     check(&scenario("", "events = 6"), None);
     check(
@@ -23,6 +23,7 @@ fn what_cannot_be_asked_is_refused() {
         Some("a stream has 6 events or more"),
     );
     check(&scenario("per_second = 0", ""), Some(least));
+    check(&scenario("requests_per_turn = 0", ""), Some(least));
     check(&scenario("", "weight = 0"), Some(least));
     check(
         &scenario("per_second = 1\nhalf_of = 'short'", ""),
