@@ -179,9 +179,7 @@ pub(super) fn missing(results: &Results) -> String {
         }
     }
     if list.is_empty() {
-        list.push_str(
-            "Everybody was measured in every scenario, and every answer was as it should be.\n",
-        );
+        list.push_str("Whoever was to be measured was, and every answer was as it should be.\n");
     }
     list
 }
