@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing to build and run MindWeave (`run`), or also to test it (`test`).
+# Installs what is missing to build and run MindWeave (`run`), or also to test it (`test`) or to measure it (`bench`).
 #
-#   scripts/install.sh run|test
+#   scripts/install.sh run|test|bench
 #
 # What is there stays as it is, and when nothing is missing nothing is downloaded. PostgreSQL is installed
 # for its programs only: no database cluster is created, and existing clusters are left alone.
@@ -28,8 +28,14 @@ main() {
             install_cargo_tools
             install_sdks
             ;;
+        bench)
+            need_for_run
+            need_for_bench
+            install_packages
+            check_rust
+            ;;
         *)
-            echo "usage: scripts/install.sh run|test" >&2
+            echo "usage: scripts/install.sh run|test|bench" >&2
             exit 2
             ;;
     esac
@@ -69,12 +75,21 @@ need_for_test() {
     need pgbouncer has_pgbouncer
 }
 
+# nginx to compare with, and cmake for what pingora is built of.
+need_for_bench() {
+    need nginx has_nginx
+    need cmake has cmake
+}
+
 # Debian keeps the server's programs out of the PATH.
 has_postgres() {
     { has initdb && has postgres; } || compgen -G '/usr/lib/postgresql/*/bin/postgres'
 }
 
 has_prometheus() { has prometheus && has promtool; }
+
+# Where it is, as below.
+has_nginx() { has nginx || test -x /usr/sbin/nginx; }
 
 # For scripts/with-timescaledb.sh. The PATH of others than root may lack its folder.
 has_debootstrap() { has debootstrap || test -x /usr/sbin/debootstrap; }
@@ -94,7 +109,7 @@ install_packages() {
     fi
     apt_get install --no-install-recommends "${packages[@]}"
     local service
-    for service in prometheus pgbouncer; do
+    for service in prometheus pgbouncer nginx; do
         if [[ " ${packages[*]} " == *" $service "* && -d /run/systemd/system ]]; then
             "${as_root[@]}" systemctl disable --quiet "$service"
         fi

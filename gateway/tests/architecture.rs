@@ -58,6 +58,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
         "hyper-util",
         &["admin-api", "load-tests", "proxy", "simulator", "testkit"],
     ),
+    ("plotters", &["load-tests"]),
     ("reqwest", &["admin-api"]),
     (
         "tokio-postgres",

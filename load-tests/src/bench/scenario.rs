@@ -3,40 +3,91 @@
 use std::path::Path;
 use std::time::Duration;
 
+use http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
 
 /// Events of a stream beside the deltas: the message and its block begin and end.
-const FRAMING_EVENTS: u32 = 5;
+pub(super) const FRAMING_EVENTS: u32 = 5;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Scenario {
     pub(super) title: String,
+    /// What it stands for.
+    pub(super) about: String,
     /// Among the others, in tables.
     order: u32,
-    /// Of a request's body, about.
-    request_bytes: usize,
-    /// Of an answer; with `events` one for each delta.
-    output_tokens: Option<u32>,
-    /// The answer is a stream of so many.
-    pub(super) events: Option<u32>,
-    /// Between two events.
-    #[serde(default)]
-    interval_ms: u32,
     pub(super) connections: u32,
     /// All connections together, whether or not answers come in time; as many as are answered, if there is none.
     pub(super) per_second: Option<u32>,
+    /// Instead of `per_second`: half of what the slowest of all who are measured answers in that other scenario.
+    pub(super) half_of: Option<String>,
+    /// No more than so many in a turn, whatever the rate.
+    pub(super) requests_per_turn: Option<u64>,
+    /// How many of them are used by turns.
+    #[serde(default = "one")]
+    pub(super) keys: u32,
+    /// Made and soon revoked, while the gateway is asked with another.
+    #[serde(default)]
+    pub(super) new_keys_per_second: u32,
+    /// Each request comes with another key that nobody made. Only the gateway is asked: others let it pass.
+    #[serde(default)]
+    pub(super) unknown_keys: bool,
+    /// Where a turn takes so long that fewer have to do.
+    pub(super) rounds: Option<usize>,
+    /// What is asked, mixed by weight.
+    #[serde(rename = "request")]
+    pub(super) requests: Vec<Asked>,
     /// The name of its file, without the ending.
     #[serde(skip)]
     pub(super) name: String,
 }
 
-/// A request that is asked again and again.
-#[derive(Debug, Clone)]
-pub(super) struct Question {
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: bytes::Bytes,
+/// A kind of request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// Of the sum of all.
+    #[serde(default = "one")]
+    pub(super) weight: u32,
+    /// Of its body, about.
+    pub(super) bytes: usize,
+    /// Beyond those that every request has.
+    #[serde(default)]
+    pub(super) headers: u32,
+    /// Of the value of each of them.
+    #[serde(default)]
+    pub(super) header_bytes: usize,
+    /// Of the answer, if it is no stream.
+    #[serde(default = "one")]
+    pub(super) output_tokens: u32,
+    /// The answer is a stream of so many.
+    pub(super) events: Option<u32>,
+    /// Between two events.
+    #[serde(default)]
+    pub(super) interval_ms: u32,
+    /// How slowly the body is sent.
+    pub(super) sent: Option<Pace>,
+    /// How slowly the answer is read.
+    pub(super) read: Option<Pace>,
+}
+
+/// So much at once, and a pause before more.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pace {
+    pub(super) bytes: usize,
+    pub(super) every_ms: u64,
+}
+
+impl Pace {
+    pub(super) fn pause(self) -> Duration {
+        Duration::from_millis(self.every_ms)
+    }
+}
+
+fn one() -> u32 {
+    1
 }
 
 impl Scenario {
@@ -51,6 +102,9 @@ impl Scenario {
             }
         }
         all.sort_by_key(|scenario| scenario.order);
+        for scenario in &all {
+            scenario.check_half(&all)?;
+        }
         Ok(all)
     }
 
@@ -60,52 +114,94 @@ impl Scenario {
         let mut read: Self = toml::from_str(&text).map_err(|error| told(&error))?;
         let name = path.file_stem().unwrap_or_default();
         read.name = name.to_string_lossy().into_owned();
-        if read.connections == 0 || read.per_second == Some(0) {
-            return Err(told(&"connections and per_second are at least 1"));
-        }
-        if read.events.is_some_and(|events| events <= FRAMING_EVENTS) {
-            let least = FRAMING_EVENTS + 1;
-            return Err(told(&format_args!("a stream has {least} events or more")));
-        }
+        read.check().map_err(|complaint| told(&complaint))?;
         Ok(read)
     }
 
-    pub(super) fn question(&self) -> Question {
-        let ask = |text: &str| {
-            let asked = json!({
-                "model": "claude-opus-5",
-                "max_tokens": 100_000,
-                "stream": self.events.is_some(),
-                "messages": [{"role": "user", "content": text}],
-            });
-            asked.to_string()
+    fn check(&self) -> Result<(), String> {
+        let weights = self.requests.iter().map(|asked| asked.weight);
+        let counts = [self.connections, self.keys, self.per_second.unwrap_or(1)];
+        let paces = self
+            .requests
+            .iter()
+            .flat_map(|asked| [asked.sent, asked.read]);
+        let least = FRAMING_EVENTS + 1;
+        let streams = self.requests.iter().filter_map(|asked| asked.events);
+        if self.requests.is_empty()
+            || self.requests_per_turn == Some(0)
+            || weights.chain(counts).any(|count| count == 0)
+        {
+            return Err("requests, weights, connections, keys and rates are at least 1".into());
+        }
+        if paces.flatten().any(|pace| pace.bytes == 0) {
+            return Err("a pace is of one byte at least".into());
+        }
+        if streams.min().is_some_and(|events| events < least) {
+            return Err(format!("a stream has {least} events or more"));
+        }
+        if self.per_second.is_some() && self.half_of.is_some() {
+            return Err("per_second and half_of exclude each other".into());
+        }
+        if self.unknown_keys && (self.keys > 1 || self.new_keys_per_second > 0) {
+            return Err("keys that are unknown aren't made".into());
+        }
+        Ok(())
+    }
+
+    /// Half of what is measured without a rate, and by everybody.
+    fn check_half(&self, all: &[Self]) -> Result<(), String> {
+        let Some(of) = &self.half_of else {
+            return Ok(());
         };
-        let padding = self.request_bytes.saturating_sub(ask("").len());
-        let text = "Tell me a story about rivers. ".repeat(padding / 30 + 1);
-        let body = ask(text.get(..padding).unwrap_or_default());
-        let tokens = match self.events {
-            Some(events) => events - FRAMING_EVENTS,
-            None => self.output_tokens.unwrap_or(1),
+        let saturates = |other: &Self| {
+            other.name == *of
+                && other.per_second.is_none()
+                && other.half_of.is_none()
+                && !other.unknown_keys
         };
-        let headers = vec![
-            ("content-type", "application/json".to_owned()),
-            ("anthropic-version", "2023-06-01".to_owned()),
-            ("x-simulator-output-tokens", tokens.to_string()),
-            ("x-simulator-tokens-per-event", "1".to_owned()),
-            (
-                "x-simulator-event-interval-ms",
-                self.interval_ms.to_string(),
-            ),
-        ];
-        Question {
-            headers,
-            body: body.into(),
+        if all.iter().any(saturates) {
+            return Ok(());
+        }
+        Err(format!(
+            "{}: half_of names a scenario without a rate, and that is asked of everybody: {of} is none",
+            self.name
+        ))
+    }
+
+    /// With less of everything that takes long, to see that it works.
+    pub(super) fn shortened(mut self) -> Self {
+        self.connections = self.connections.min(32);
+        self.keys = self.keys.min(100);
+        for asked in &mut self.requests {
+            asked.bytes = asked.bytes.min(1 << 20);
+            asked.events = asked.events.map(|events| events.min(500));
+            asked.interval_ms = asked.interval_ms.min(5);
+        }
+        self
+    }
+
+    /// Of each answer, if all are streams of the same length.
+    pub(super) fn events(&self) -> Option<u32> {
+        match self.requests.as_slice() {
+            [asked] => asked.events,
+            _ => None,
         }
     }
 
-    /// How long an answer may take before the run is given up.
-    pub(super) fn patience(&self) -> Duration {
-        let paced = self.interval_ms * self.events.unwrap_or(0);
-        Duration::from_secs(30) + Duration::from_millis(paced.into())
+    /// Whether the upstream pauses between events.
+    pub(super) fn is_paced(&self) -> bool {
+        self.requests.iter().any(|asked| asked.interval_ms > 0)
+    }
+
+    /// What every answer has to say.
+    pub(super) fn expected(&self) -> StatusCode {
+        if self.unknown_keys {
+            StatusCode::UNAUTHORIZED
+        } else {
+            StatusCode::OK
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;
