@@ -17,16 +17,21 @@ mod budgets;
 mod callers;
 mod changes;
 mod database;
+mod descriptors;
 mod disk_full;
 mod figures;
+mod footprint;
 mod kernel;
 mod kills;
 mod latency;
+mod many_keys;
 mod memory;
 mod outage;
 mod plan;
 mod poison;
+mod question;
 mod report;
+mod simulator;
 mod site;
 mod tmpfs;
 mod upstream;
@@ -73,6 +78,8 @@ enum Scenario {
     Changes,
     /// Callers of the admin API, beside a steady load of requests
     Admin,
+    /// Memory: idle, with a million keys, with 10,000 open streams
+    Footprint,
 }
 
 impl Scenario {
@@ -89,6 +96,7 @@ impl Scenario {
             Self::Budgets => Box::pin(budgets::run(&plan, report)).await,
             Self::Changes => Box::pin(changes::run(&plan, report)).await,
             Self::Admin => Box::pin(admin::run(&plan, report)).await,
+            Self::Footprint => Box::pin(footprint::run(&plan, report)).await,
         }
     }
 }

@@ -74,3 +74,8 @@ fn changes_are_in_force_soon_and_disturb_nobody() {
 fn requests_and_the_admin_api_are_answered_beside_each_other() {
     check("admin");
 }
+
+#[test]
+fn keys_and_streams_take_memory_that_can_be_told() {
+    check("footprint");
+}
