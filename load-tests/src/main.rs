@@ -21,11 +21,13 @@ mod descriptors;
 mod disk_full;
 mod figures;
 mod footprint;
+mod growth;
 mod kernel;
 mod kills;
 mod latency;
 mod many_keys;
 mod memory;
+mod offered;
 mod outage;
 mod plan;
 mod poison;
@@ -80,6 +82,8 @@ enum Scenario {
     Admin,
     /// Memory: idle, with a million keys, with 10,000 open streams
     Footprint,
+    /// CPU a request with many keys, policies and connections
+    Growth(growth::Choice),
 }
 
 impl Scenario {
@@ -97,6 +101,7 @@ impl Scenario {
             Self::Changes => Box::pin(changes::run(&plan, report)).await,
             Self::Admin => Box::pin(admin::run(&plan, report)).await,
             Self::Footprint => Box::pin(footprint::run(&plan, report)).await,
+            Self::Growth(choice) => Box::pin(growth::run(&choice, &plan, report)).await,
         }
     }
 }

@@ -73,6 +73,13 @@ impl Caller {
         }
     }
 
+    /// Begins anew if the connection was closed.
+    pub(crate) async fn connected(&mut self) {
+        if self.sender.is_closed() {
+            self.sender = connect(self.question.address).await;
+        }
+    }
+
     /// Asks once; the body of the answer is still coming.
     pub(crate) async fn begin(&mut self) -> Result<http::Response<Incoming>, hyper::Error> {
         self.sender.ready().await?;

@@ -79,3 +79,8 @@ fn requests_and_the_admin_api_are_answered_beside_each_other() {
 fn keys_and_streams_take_memory_that_can_be_told() {
     check("footprint");
 }
+
+#[test]
+fn a_request_can_be_measured_with_few_and_many_of_everything() {
+    check("growth");
+}
