@@ -29,6 +29,7 @@ mod many_keys;
 mod memory;
 mod offered;
 mod outage;
+mod overload;
 mod plan;
 mod poison;
 mod question;
@@ -84,6 +85,8 @@ enum Scenario {
     Footprint,
     /// CPU a request with many keys, policies and connections
     Growth(growth::Choice),
+    /// Twice as many requests as the gateway can take
+    Overload,
 }
 
 impl Scenario {
@@ -102,6 +105,7 @@ impl Scenario {
             Self::Admin => Box::pin(admin::run(&plan, report)).await,
             Self::Footprint => Box::pin(footprint::run(&plan, report)).await,
             Self::Growth(choice) => Box::pin(growth::run(&choice, &plan, report)).await,
+            Self::Overload => Box::pin(overload::run(&plan, report)).await,
         }
     }
 }

@@ -31,12 +31,15 @@ pub(crate) enum Outcome {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
+    pub(crate) due: Instant,
+    pub(crate) ended: Instant,
     pub(crate) outcome: Outcome,
 }
 
 /// What was told.
 #[derive(Debug)]
 pub(crate) struct Told {
+    pub(crate) began: Instant,
     pub(crate) answers: Vec<Answer>,
     /// Until the last answer.
     pub(crate) during: Duration,
@@ -118,6 +121,7 @@ impl Crowd {
             asking.spawn(ask(caller, Arc::clone(&timetable)));
         }
         let mut told = Told {
+            began,
             answers: Vec::new(),
             during: Duration::ZERO,
         };
@@ -138,7 +142,11 @@ async fn ask(mut caller: Caller, timetable: Arc<Timetable>) -> (Caller, Vec<Answ
     while let Some(due) = timetable.next() {
         tokio::time::sleep_until(due).await;
         let outcome = outcome(&mut caller).await;
-        answers.push(Answer { outcome });
+        answers.push(Answer {
+            due,
+            ended: Instant::now(),
+            outcome,
+        });
         caller.connected().await;
     }
     (caller, answers)

@@ -84,3 +84,8 @@ fn keys_and_streams_take_memory_that_can_be_told() {
 fn a_request_can_be_measured_with_few_and_many_of_everything() {
     check("growth");
 }
+
+#[test]
+fn who_comes_when_there_is_no_room_is_told_so() {
+    check("overload");
+}
