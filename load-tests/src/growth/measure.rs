@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::figures::median;
+use crate::figures::{median, rate};
 use crate::kernel::Processes;
 use crate::offered::Crowd;
 use crate::report::Report;
@@ -11,7 +11,8 @@ use crate::report::Report;
 pub(super) struct Measure {
     pub(super) rounds: usize,
     pub(super) each: Duration,
-    pub(super) per_second: u32,
+    /// As fast as answers come without.
+    pub(super) per_second: Option<u32>,
     /// The short form shows only that the figures come about.
     pub(super) checked: bool,
 }
@@ -23,6 +24,8 @@ pub(super) struct Way {
     crowd: Crowd,
     /// Microseconds a request, by round.
     cpu: Vec<f64>,
+    /// Answers a second, by round.
+    answered: Vec<f64>,
 }
 
 impl Way {
@@ -32,6 +35,7 @@ impl Way {
             gateway,
             crowd,
             cpu: Vec::new(),
+            answered: Vec::new(),
         }
     }
 
@@ -43,11 +47,11 @@ impl Way {
         spent.as_secs_f64() / long.as_secs_f64()
     }
 
-    /// Asks for so long, and gives what it cost.
+    /// Asks for so long, and notes what it cost.
     #[expect(clippy::cast_precision_loss, reason = "for reading")]
-    async fn once(&mut self, measure: &Measure, bad: &mut (usize, String)) -> f64 {
+    async fn once(&mut self, measure: &Measure, bad: &mut (usize, String)) {
         let before = self.gateway.cpu();
-        let asked = self.crowd.ask(Some(measure.per_second), measure.each);
+        let asked = self.crowd.ask(measure.per_second, measure.each);
         let told = asked.await;
         let spent = self.gateway.cpu().since(&before);
         let (more, first) = told.bad();
@@ -55,7 +59,17 @@ impl Way {
         if bad.1.is_empty() {
             bad.1 = first;
         }
-        spent.as_secs_f64() * 1e6 / told.whole() as f64
+        let whole = told.whole();
+        self.cpu.push(spent.as_secs_f64() * 1e6 / whole as f64);
+        self.answered.push(rate(whole, told.during));
+    }
+
+    fn told(&self) -> String {
+        let (cpu, answered) = (median(&self.cpu), median(&self.answered));
+        format!(
+            "{}: {cpu:.1} us a request, {answered:.0} a second",
+            self.name
+        )
     }
 }
 
@@ -65,20 +79,19 @@ pub(super) async fn compare(report: &mut Report, ways: &mut [Way], measure: &Mea
     // The first round warms up.
     for round in 0..=measure.rounds {
         for way in &mut *ways {
-            let cpu = way.once(measure, &mut bad).await;
-            if round > 0 {
-                way.cpu.push(cpu);
+            way.once(measure, &mut bad).await;
+            if round == 0 {
+                (way.cpu, way.answered) = Default::default();
             }
         }
     }
     let (first, others) = ways.split_first().unwrap();
-    let cpu = median(&first.cpu);
-    report.say(format_args!("{}: {cpu:.1} us a request", first.name));
+    report.say(first.told());
     for way in others {
         let ratios = way.cpu.iter().zip(&first.cpu);
         let ratios: Vec<_> = ratios.map(|(own, first)| own / first).collect();
-        let (cpu, ratio) = (median(&way.cpu), median(&ratios));
-        let line = format!("{}: {cpu:.1} us a request, x{ratio:.2}", way.name);
+        let ratio = median(&ratios);
+        let line = format!("{}, x{ratio:.2}", way.told());
         if measure.checked {
             report.check(format_args!("{line} (bound: x{bound:.2})"), ratio <= bound);
         } else {
