@@ -22,12 +22,17 @@ const RECOVERY: Duration = Duration::from_secs(1);
 /// An answer is as usual if it takes twice what nearly all of them take, and so much more.
 const GRACE: Duration = Duration::from_millis(50);
 
+/// Of a core: a worker that has less to do waits for others.
+const BUSY: f64 = 0.85;
+
 pub(super) struct Stages {
     gateway: Gateway,
     _scene: Scene,
     /// Requests under way at the most.
     places: usize,
     question: Question,
+    /// Whether it is the upstream that takes time.
+    is_slow: bool,
 }
 
 /// Connections for each place: so many are needed that there are always requests which wait for none.
@@ -54,6 +59,7 @@ impl Stages {
             gateway,
             _scene: scene,
             places,
+            is_slow: !streamed,
         }
     }
 
@@ -107,6 +113,10 @@ impl Stages {
             self.places,
             busy * 100.0
         ));
+        if !self.is_slow && busy < BUSY {
+            report
+                .say("  the worker had time left: it is callers and upstream that answer no more");
+        }
         peak
     }
 }
