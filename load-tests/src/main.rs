@@ -16,6 +16,7 @@ mod bench;
 mod budgets;
 mod callers;
 mod changes;
+mod copying;
 mod database;
 mod descriptors;
 mod disk_full;
@@ -36,6 +37,7 @@ mod question;
 mod report;
 mod simulator;
 mod site;
+mod storing;
 mod tmpfs;
 mod upstream;
 
@@ -87,6 +89,8 @@ enum Scenario {
     Growth(growth::Choice),
     /// Twice as many requests as the gateway can take
     Overload,
+    /// How fast events are stored, beside psql and under load
+    Storing(storing::Choice),
 }
 
 impl Scenario {
@@ -106,6 +110,7 @@ impl Scenario {
             Self::Footprint => Box::pin(footprint::run(&plan, report)).await,
             Self::Growth(choice) => Box::pin(growth::run(&choice, &plan, report)).await,
             Self::Overload => Box::pin(overload::run(&plan, report)).await,
+            Self::Storing(choice) => Box::pin(storing::run(&choice, &plan, report)).await,
         }
     }
 }

@@ -89,3 +89,8 @@ fn a_request_can_be_measured_with_few_and_many_of_everything() {
 fn who_comes_when_there_is_no_room_is_told_so() {
     check("overload");
 }
+
+#[test]
+fn two_writers_store_what_waits_and_what_comes() {
+    check("storing");
+}
