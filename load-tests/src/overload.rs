@@ -9,6 +9,7 @@
 mod answers;
 mod refusals;
 mod stages;
+mod verdict;
 mod watch;
 
 use std::time::Duration;
@@ -29,6 +30,10 @@ pub(crate) async fn run(plan: &Plan, mut report: Report) -> Report {
         "streams of {deltas} deltas at once: the worker has no time left"
     ));
     let stages = Stages::with(plan, Answers::long(deltas), plan.pick(10, 64)).await;
+    stages.run(plan, &mut report).await;
+
+    report.say("short answers at once: each costs little more than to refuse it");
+    let stages = Stages::with(plan, Answers::Short, plan.pick(10, 64)).await;
     stages.run(plan, &mut report).await;
     report
 }

@@ -21,7 +21,7 @@ const MOST_MEGABYTES: f64 = 300.0;
 /// Seconds until a gateway is ready with the keys that there are, in the middle of some starts.
 pub(super) async fn starts(plan: &Plan, ground: &Ground) -> f64 {
     let mut took = Vec::new();
-    for _ in 0..plan.pick(1, 5) {
+    for _ in 0..plan.pick(1, 3) {
         let (gateway, seconds) = start(ground).await;
         took.push(seconds);
         gateway.kill().await;

@@ -15,6 +15,8 @@ const PIECE: usize = 16_384;
 pub(super) enum Answers {
     /// After so long, with a short answer.
     Slow(Duration),
+    /// With a short answer at once.
+    Short,
     /// With a stream that is there as a whole.
     Long(Vec<Bytes>),
 }
@@ -55,6 +57,14 @@ impl Answers {
         Self::Long(told)
     }
 
+    /// How long it takes, if it does.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Slow(pause) => Some(*pause),
+            Self::Short | Self::Long(_) => None,
+        }
+    }
+
     pub(super) fn streamed(&self) -> bool {
         matches!(self, Self::Long(_))
     }
@@ -73,6 +83,7 @@ impl Answers {
                 tokio::time::sleep(pause).await;
                 (whole(SHORT), "application/json")
             }
+            Self::Short => (whole(SHORT), "application/json"),
             Self::Long(told) => (pieces(told), "text/event-stream"),
         };
         let mut response = Response::new(body);
