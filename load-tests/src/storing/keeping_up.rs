@@ -6,7 +6,7 @@ use serde_json::json;
 use testkit::gateway::Builder;
 use testkit::{Database, Gateway, Scene, eventually_within};
 
-use crate::figures::{median, rate};
+use crate::figures::rate;
 use crate::many_keys;
 use crate::offered::Crowd;
 use crate::plan::Plan;
@@ -15,16 +15,17 @@ use crate::report::Report;
 use crate::simulator::Simulator;
 
 const CONNECTIONS: usize = 64;
-const LOOK: Duration = Duration::from_millis(100);
+/// No divisor of the time for which writers wait for more.
+const LOOK: Duration = Duration::from_millis(70);
 /// Of the requests of a second: what is more is growth.
-const GROWTH: f64 = 0.02;
+const GROWTH: f64 = 0.05;
 /// Of the intended rate: what is less isn't that rate.
 const ANSWERED: f64 = 0.95;
 
 /// What was seen at a rate.
 struct Step {
     answered: f64,
-    /// Events that wait, in the middle.
+    /// Events that wait, on average.
     waiting: f64,
     /// How many more there are each second.
     growth: f64,
@@ -113,10 +114,10 @@ async fn watch(
     let (told, seen) = tokio::join!(crowd.ask(per_second, each), looking);
     // The first third finds its pace.
     let third = seen.len() / 3;
-    let (middle, end) = (median(&seen[third..2 * third]), median(&seen[2 * third..]));
+    let (middle, end) = (mean(&seen[third..2 * third]), mean(&seen[2 * third..]));
     Step {
         answered: rate(told.whole(), told.during),
-        waiting: median(&seen[third..]),
+        waiting: mean(&seen[third..]),
         growth: (end - middle) / (each / 3).as_secs_f64(),
         bad: told.bad(),
     }
@@ -127,6 +128,12 @@ fn say(report: &Report, name: &str, step: &Step) {
         "  {name}: {:.0} a second are answered, {:.0} events wait, {:+.0} more each second{}",
         step.answered, step.waiting, step.growth, step.bad.1
     ));
+}
+
+/// What waits goes up and down with each batch.
+#[expect(clippy::cast_precision_loss, reason = "for reading")]
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
 async fn until_empty(gateway: &Gateway) {
