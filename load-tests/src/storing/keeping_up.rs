@@ -56,27 +56,30 @@ pub(super) async fn run(plan: &Plan, report: &mut Report) {
     ));
     let mut best = 0;
     let mut bad = 0;
+    let mut why = "the steps end there";
     for intended in (1..=steps).map(|step| step * by) {
         let step = watch(&gateway, &mut crowd, Some(intended), each).await;
         say(report, &format!("{intended} requests a second"), &step);
         bad += step.bad.0;
-        let is_offered = step.answered >= ANSWERED * f64::from(intended);
-        if !is_offered || step.grows() {
+        if step.answered < ANSWERED * f64::from(intended) {
+            why = "more aren't answered in time";
+            break;
+        }
+        if step.grows() {
+            why = "with more it grows";
             break;
         }
         best = intended;
     }
+    report.say(format_args!(
+        "  the spool doesn't grow at {best} requests a second: {why}"
+    ));
     let most = watch(&gateway, &mut crowd, None, each).await;
     say(report, "as fast as answers come", &most);
     bad += most.bad.0;
-    let what = if most.grows() {
-        "then the spool grows"
-    } else {
-        "more aren't answered, and at what is answered the spool doesn't grow either"
-    };
-    report.say(format_args!(
-        "  the spool doesn't grow at {best} requests a second; {what}"
-    ));
+    if !most.grows() {
+        report.say("  it doesn't grow then either: storing isn't what limits");
+    }
     report.check(format_args!("requests not answered: {bad}"), bad == 0);
     until_empty(&gateway).await;
     report.check(
