@@ -1,14 +1,24 @@
 //! Upstreams by which a gateway comes to its limits.
 
+use std::thread;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response};
 use testkit::Upstream;
 use testkit::upstream::{Body, pieces, whole};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 
 /// Bytes that arrive together.
 const PIECE: usize = 16_384;
+
+/// An upstream with a thread of its own: those who ask have another, and what they do must not make it slow.
+pub(super) struct Answering {
+    pub(super) url: String,
+    /// It ends when this is dropped.
+    _until: oneshot::Sender<()>,
+}
 
 /// How an upstream answers.
 #[derive(Debug, Clone)]
@@ -69,12 +79,23 @@ impl Answers {
         matches!(self, Self::Long(_))
     }
 
-    pub(super) async fn start(self) -> Upstream {
-        Upstream::start(move |_| {
-            let answers = self.clone();
-            async move { answers.answer().await }
-        })
-        .await
+    /// Starts to answer.
+    pub(super) async fn start(self) -> Answering {
+        let (tell, told) = oneshot::channel();
+        let (until, dropped) = oneshot::channel::<()>();
+        thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let upstream = Upstream::start(move |_| self.clone().answer()).await;
+                // Whoever started it may be gone, and goes some time.
+                let _gone = tell.send(upstream.url());
+                let _gone = dropped.await;
+            });
+        });
+        Answering {
+            url: told.await.unwrap(),
+            _until: until,
+        }
     }
 
     async fn answer(self) -> Response<Body> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use testkit::gateway::Builder;
 use testkit::{Database, Gateway, Scene, client};
 
-use super::answers::Answers;
+use super::answers::{Answering, Answers};
 use super::verdict::{self, Peak};
 use super::watch::Watched;
 use crate::figures::{Latencies, rate};
@@ -25,6 +25,7 @@ const BUSY: f64 = 0.85;
 pub(super) struct Stages {
     gateway: Gateway,
     _scene: Scene,
+    _upstream: Answering,
     /// Requests under way at the most.
     places: usize,
     question: Question,
@@ -46,7 +47,7 @@ impl Stages {
         let scene = Scene::on(Database::migrated().await).await;
         many_keys::insert(&scene, 0..1).await;
         let gateway = Builder::serve(&plan.binary, &scene.database.url())
-            .upstream(&upstream.url())
+            .upstream(&upstream.url)
             .env("MINDWEAVE_LOG_LEVEL", "info")
             .env("MINDWEAVE_PROXY_THREADS", "1")
             .env("MINDWEAVE_SPOOL_DURABILITY", "process")
@@ -58,6 +59,7 @@ impl Stages {
             question: Question::of(&gateway, 1, body),
             gateway,
             _scene: scene,
+            _upstream: upstream,
             places,
             most: pause.map(|pause| rate(places, pause)),
             is_promised,
