@@ -14,6 +14,17 @@ pub(crate) struct Processes(pub(crate) Vec<Pid>);
 #[derive(Debug)]
 pub(crate) struct Cpu(BTreeMap<String, u64>);
 
+/// What of a process is in memory, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// Without what is mapped from files.
+    pub(crate) anonymous: u64,
+    /// All of it.
+    pub(crate) resident: u64,
+    /// The most that was resident so far.
+    pub(crate) peak: u64,
+}
+
 impl Processes {
     /// What all threads have had so far. Threads that have ended are missing: those that work don't end.
     pub(crate) fn cpu(&self) -> Cpu {
@@ -35,18 +46,36 @@ impl Processes {
 
     /// Resident memory without what is mapped from files, in bytes.
     pub(crate) fn resident(&self) -> u64 {
-        let of = |pid: &Pid| {
-            let path = format!("/proc/{}/status", pid.as_raw_nonzero());
-            let status = fs::read_to_string(path).unwrap();
-            let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-            let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
-            kibibytes.and_then(|number| number.parse::<u64>().ok())
+        let Memory { anonymous, .. } = self.memory();
+        anonymous
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        let status = |pid: &Pid| {
+            fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap()
         };
-        self.0.iter().filter_map(of).sum::<u64>() * 1024
+        let all: Vec<_> = self.0.iter().map(status).collect();
+        let sum = |field| all.iter().filter_map(|text| bytes_of(text, field)).sum();
+        Memory {
+            anonymous: sum("RssAnon:"),
+            resident: sum("VmRSS:"),
+            peak: sum("VmHWM:"),
+        }
     }
 }
 
+fn bytes_of(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 impl Cpu {
+    /// Since the process began.
+    pub(crate) fn total(&self) -> Duration {
+        Duration::from_nanos(self.0.values().sum())
+    }
+
     /// Since an earlier look.
     pub(crate) fn since(&self, earlier: &Self) -> Duration {
         let spent = self.0.iter().map(|(thread, on_cpu)| {

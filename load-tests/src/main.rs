@@ -16,18 +16,28 @@ mod bench;
 mod budgets;
 mod callers;
 mod changes;
+mod copying;
 mod database;
+mod descriptors;
 mod disk_full;
 mod figures;
+mod footprint;
+mod growth;
 mod kernel;
 mod kills;
 mod latency;
+mod many_keys;
 mod memory;
+mod offered;
 mod outage;
+mod overload;
 mod plan;
 mod poison;
+mod question;
 mod report;
+mod simulator;
 mod site;
+mod storing;
 mod tmpfs;
 mod upstream;
 
@@ -73,6 +83,14 @@ enum Scenario {
     Changes,
     /// Callers of the admin API, beside a steady load of requests
     Admin,
+    /// Memory: idle, with a million keys, with 10,000 open streams
+    Footprint,
+    /// CPU a request with many keys, policies and connections
+    Growth(growth::Choice),
+    /// Twice as many requests as the gateway can take
+    Overload,
+    /// How fast events are stored, beside psql and under load
+    Storing(storing::Choice),
 }
 
 impl Scenario {
@@ -89,6 +107,10 @@ impl Scenario {
             Self::Budgets => Box::pin(budgets::run(&plan, report)).await,
             Self::Changes => Box::pin(changes::run(&plan, report)).await,
             Self::Admin => Box::pin(admin::run(&plan, report)).await,
+            Self::Footprint => Box::pin(footprint::run(&plan, report)).await,
+            Self::Growth(choice) => Box::pin(growth::run(&choice, &plan, report)).await,
+            Self::Overload => Box::pin(overload::run(&plan, report)).await,
+            Self::Storing(choice) => Box::pin(storing::run(&choice, &plan, report)).await,
         }
     }
 }

@@ -5,14 +5,13 @@
 //!
 //! There is one writer: then the order of transactions is the order of storing, and one connection is compared with one.
 
-use std::fs::File;
 use std::time::Duration;
 
-use ingest::COPY_STATEMENT;
 use testkit::Gateway;
 use tokio::time::Instant;
 
 use crate::callers::{Call, Callers, Until};
+use crate::copying;
 use crate::figures::{Latencies, rate, unanswered};
 use crate::plan::Plan;
 use crate::report::Report;
@@ -47,14 +46,22 @@ pub(crate) async fn run(plan: &Plan, mut report: Report) -> Report {
     report.check(format_args!("requests not answered: {bad}"), bad == 0);
 
     site.link.restore();
-    let drain = drain(&site, &gateway, calls.len() as u64).await;
+    let expected = calls.len() as u64;
+    let before = copying::stored(&site).await;
+    let drain = copying::drain(&site, before, expected).await;
+    // By the gateway's own books as well.
+    testkit::eventually("the gateway knows that everything is stored", || async {
+        let stored = gateway.metric("mindweave_events_stored_total").await;
+        (stored >= whole(expected)).then_some(())
+    })
+    .await;
     site.audit(&calls).await.check(&mut report);
     check_order(&site, &mut report).await;
     report.check(
         "the gateway ends in good order",
         gateway.stop().await.success(),
     );
-    let copy = psql_copy(&site).await;
+    let copy = copying::psql(&site).await;
     report.say(format_args!(
         "  stored at {:.2} times the rate of psql's \\copy of the same rows",
         drain / copy
@@ -88,37 +95,6 @@ fn compare(plan: &Plan, report: &mut Report, usual: &Latencies, during: &Latenci
     report.check("callers notice nothing", during.percentile(99) <= bound);
 }
 
-/// Events a second from the first one stored to the last.
-async fn drain(site: &Site, gateway: &Gateway, expected: u64) -> f64 {
-    let sql = site.sql().await;
-    let stored = async || -> u64 {
-        let query = "SELECT coalesce(sum(seq), 0)::BIGINT FROM ingest_cursor";
-        let seq: i64 = sql.query_one(query, &[]).await.unwrap().get(0);
-        seq.unsigned_abs()
-    };
-    let before = stored().await;
-    let mut first = None;
-    let patience = Instant::now() + Duration::from_mins(5);
-    while Instant::now() < patience {
-        let now = stored().await;
-        if now > before && first.is_none() {
-            first = Some((Instant::now(), now));
-        }
-        if now >= expected {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    // By the gateway's own books as well.
-    testkit::eventually("the gateway knows that everything is stored", || async {
-        let stored = gateway.metric("mindweave_events_stored_total").await;
-        (stored >= whole(expected)).then_some(())
-    })
-    .await;
-    let (began, at) = first.unwrap_or((Instant::now(), before));
-    rate(usize::try_from(expected - at).unwrap(), began.elapsed())
-}
-
 #[expect(clippy::cast_precision_loss, reason = "as metrics count")]
 fn whole(count: u64) -> f64 {
     count as f64
@@ -139,29 +115,4 @@ async fn check_order(site: &Site, report: &mut Report) {
         format_args!("of {batches} batches, stored behind what was later: {late}"),
         late == 0,
     );
-}
-
-/// Rows a second.
-async fn psql_copy(site: &Site) -> f64 {
-    let path = site.folder().join("rows");
-    let columns = COPY_STATEMENT
-        .split_once('(')
-        .and_then(|(_, rest)| rest.split_once(')'))
-        .map(|(columns, _)| columns)
-        .unwrap();
-    let database = &site.scene.database;
-    drop(database.psql(&format!(
-        "\\copy (SELECT {columns} FROM usage_events ORDER BY time) TO '{}' (FORMAT binary)",
-        path.display()
-    )));
-    let sql = site.sql().await;
-    let rows = site.stored().await;
-    sql.batch_execute("TRUNCATE usage_events; CHECKPOINT")
-        .await
-        .unwrap();
-    let statement = COPY_STATEMENT.replace("FROM STDIN", "FROM PSTDIN");
-    let file = File::open(&path).unwrap();
-    let began = Instant::now();
-    drop(database.psql_with(&format!("\\{}", statement.to_lowercase()), file));
-    rate(usize::try_from(rows).unwrap(), began.elapsed())
 }

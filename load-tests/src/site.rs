@@ -62,8 +62,16 @@ impl Site {
 
     /// A gateway whose files outlive it.
     pub(crate) fn gateway(&self) -> Builder {
-        let url = self.scene.database.url_at(&self.link.address());
-        Builder::serve(&self.binary, &url)
+        self.gateway_at(&self.scene.database.url_at(&self.link.address()))
+    }
+
+    /// The same with nothing between it and the database.
+    pub(crate) fn gateway_without_link(&self) -> Builder {
+        self.gateway_at(&self.scene.database.url())
+    }
+
+    fn gateway_at(&self, url: &str) -> Builder {
+        Builder::serve(&self.binary, url)
             .upstream(&self.upstream.url())
             .data_dir(&self.folder.path().join("data"))
             .env("MINDWEAVE_LOG_LEVEL", "info")

@@ -74,3 +74,23 @@ fn changes_are_in_force_soon_and_disturb_nobody() {
 fn requests_and_the_admin_api_are_answered_beside_each_other() {
     check("admin");
 }
+
+#[test]
+fn keys_and_streams_take_memory_that_can_be_told() {
+    check("footprint");
+}
+
+#[test]
+fn a_request_can_be_measured_with_few_and_many_of_everything() {
+    check("growth");
+}
+
+#[test]
+fn who_comes_when_there_is_no_room_is_told_so() {
+    check("overload");
+}
+
+#[test]
+fn two_writers_store_what_waits_and_what_comes() {
+    check("storing");
+}
