@@ -22,7 +22,19 @@ impl Timestamp {
         let (year, month, day) = civil(seconds.div_euclid(SECONDS_A_DAY));
         let second = seconds.rem_euclid(SECONDS_A_DAY);
         let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        // A year of more digits has no moment that a header or a report would name.
+        let mut text = *b"0000-00-00T00:00:00Z";
+        for (value, last) in [
+            (year.clamp(0, 9_999), 3),
+            (month, 6),
+            (day, 9),
+            (hour, 12),
+            (minute, 15),
+            (second, 18),
+        ] {
+            put_digits(&mut text, value, last);
+        }
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Microseconds since 2000-01-01, as binary `timestamptz` has it.
@@ -30,6 +42,17 @@ impl Timestamp {
     pub fn postgres_micros(self) -> i64 {
         self.unix_micros
             .saturating_sub(Self::POSTGRES_EPOCH_UNIX_MICROS)
+    }
+}
+
+/// Writes a number, its last digit at a place; where it is written there are zeros.
+fn put_digits(text: &mut [u8], mut value: i64, last: usize) {
+    for place in text.iter_mut().take(last + 1).rev() {
+        if value == 0 {
+            return;
+        }
+        *place = b'0' + u8::try_from(value % 10).unwrap_or(0);
+        value /= 10;
     }
 }
 

@@ -63,24 +63,21 @@ pub(crate) fn interrupted(path: &Path) -> io::Result<Vec<UsageEvent>> {
 impl Opening<'_> {
     /// Writes the request into a slot.
     pub(crate) fn write(&self, slot: &mut [u8; SLOT_BYTES]) {
-        let (mut length, model) = (0, self.model.as_bytes());
-        for (byte, place) in model.iter().zip(slot.iter_mut().skip(MODEL_AT)) {
-            *place = *byte;
-            length += 1;
-        }
+        let end = self.model.len().min(SLOT_BYTES - MODEL_AT);
+        let model = self.model.as_bytes().get(..end).unwrap_or_default();
         let user = self.user_id.map_or(Uuid::nil(), |id| id.0);
-        let fields: [&[u8]; 6] = [
-            self.request_id.0.as_bytes(),
-            &self.time.unix_micros.to_le_bytes(),
-            self.org_id.0.as_bytes(),
-            self.project_id.0.as_bytes(),
-            user.as_bytes(),
-            self.api_key_id.0.as_bytes(),
+        let ids = [
+            (8, self.request_id.0),
+            (32, self.org_id.0),
+            (48, self.project_id.0),
+            (64, user),
+            (80, self.api_key_id.0),
         ];
-        let places = slot.iter_mut().skip(8);
-        for (byte, place) in fields.into_iter().flatten().zip(places) {
-            *place = *byte;
+        for (at, id) in ids {
+            put(slot, at, id.as_bytes());
         }
+        put(slot, 24, &self.time.unix_micros.to_le_bytes());
+        put(slot, MODEL_AT, model);
         let has_user = if self.user_id.is_some() { HAS_USER } else { 0 };
         slot[1] = Endpoint::ALL
             .iter()
@@ -88,10 +85,16 @@ impl Opening<'_> {
             .and_then(|position| u8::try_from(position).ok())
             .unwrap_or(u8::MAX);
         slot[2] = u8::from(self.test) | has_user;
-        slot[3] = length;
+        slot[3] = u8::try_from(end).unwrap_or(u8::MAX);
         let checksum = checksum(slot);
         slot[4..8].copy_from_slice(&checksum.to_le_bytes());
         slot[0] = OPEN;
+    }
+}
+
+fn put(slot: &mut [u8; SLOT_BYTES], at: usize, bytes: &[u8]) {
+    if let Some(place) = slot.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
     }
 }
 

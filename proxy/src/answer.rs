@@ -27,7 +27,7 @@ pub(crate) struct UpstreamAnswer {
 
 /// Lets an answer through.
 pub(crate) async fn relay(
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     answer: UpstreamAnswer,
 ) -> Response<ResponseBody> {
     let (mut head, body) = answer.response.into_parts();
@@ -55,7 +55,7 @@ pub(crate) async fn relay(
     response
 }
 
-async fn relayed(mut exchange: Exchange, body: UpstreamBody) -> ResponseBody {
+async fn relayed(mut exchange: Box<Exchange>, body: UpstreamBody) -> ResponseBody {
     // Nobody asks a body that is at its end for frames.
     let is_empty = body.is_end_stream();
     if is_empty {

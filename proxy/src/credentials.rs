@@ -32,10 +32,9 @@ pub(crate) fn find(headers: &HeaderMap) -> Result<&[u8], Failure> {
     found.ok_or(Failure::KeyMissing)
 }
 
-/// Removes both headers, whatever they hold: the upstream must see our credential and no other.
-pub(crate) fn strip(headers: &mut HeaderMap) {
-    headers.remove(X_API_KEY);
-    headers.remove(AUTHORIZATION);
+/// Whether a header is one of the two. Whatever they hold, they stay here: the upstream must see our credential and no other.
+pub(crate) fn is_one(name: &str) -> bool {
+    matches!(name, X_API_KEY | "authorization")
 }
 
 fn bearer_token(value: &[u8]) -> Option<&[u8]> {

@@ -85,8 +85,9 @@ struct Answer {
 }
 
 impl Exchange {
-    pub(crate) fn begin(worker: &Rc<Worker>) -> Self {
-        Self {
+    /// It moves from hand to hand until it is settled.
+    pub(crate) fn begin(worker: &Rc<Worker>) -> Box<Self> {
+        Box::new(Self {
             worker: Rc::clone(worker),
             id: RequestId::next(),
             endpoint: None,
@@ -103,11 +104,11 @@ impl Exchange {
             ticket: None,
             is_own: false,
             settled: false,
-        }
+        })
     }
 
     /// A request of the gateway's own.
-    pub(crate) fn begin_own(worker: &Rc<Worker>, endpoint: Endpoint) -> Self {
+    pub(crate) fn begin_own(worker: &Rc<Worker>, endpoint: Endpoint) -> Box<Self> {
         let mut exchange = Self::begin(worker);
         exchange.endpoint = Some(endpoint);
         exchange.is_own = true;

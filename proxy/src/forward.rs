@@ -8,7 +8,6 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response};
 
-use crate::credentials;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::forward_body::ForwardBody;
@@ -39,7 +38,6 @@ pub(crate) fn prepare(
 ) -> Result<Request<ForwardBody>, Failure> {
     let mut headers = std::mem::take(&mut head.headers);
     headers::strip_request(&mut headers);
-    credentials::strip(&mut headers);
     key.target.authorize(&mut headers);
     if shape.plain_answer {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -2,15 +2,13 @@
 //!
 //! Everything else is passed on: this is a deny-list and must stay one, since the API grows headers.
 
-use http::header::{ALT_SVC, CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, TE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 use crate::admission::APPROVED_MCP;
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
-const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
+use crate::credentials;
+use crate::limits;
 
 /// The gateway's own id of the request, on every answer.
 pub(crate) const GATEWAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-mindweave-request-id");
@@ -20,25 +18,21 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// Whether the API's own clients try again by themselves.
 pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// Families that describe the limits of the upstream's key, which many callers share.
-const UPSTREAM_LIMITS: [&str; 3] = [
-    "anthropic-ratelimit-",
-    "anthropic-priority-",
-    "anthropic-fast-",
-];
+/// Families, behind `anthropic-`, that describe the limits of the upstream's key, which many callers share.
+const UPSTREAM_LIMITS: [&str; 3] = ["ratelimit-", "priority-", "fast-"];
 
-/// Makes a request's headers fit to be forwarded; the credential is another matter.
+/// Makes a request's headers fit to be forwarded: without what belongs to the connection or to the gateway, and without the
+/// caller's key.
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
     // We do relay trailers, so a caller that takes them may say so upstream.
     let takes_trailers = headers
         .get_all(TE)
         .iter()
         .any(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    strip_hop_by_hop(headers);
-    headers.remove(HOST);
-    headers.remove(APPROVED_MCP);
-    // Answered here, when the body is asked for.
-    headers.remove(EXPECT);
+    strip(headers, |name| {
+        // `Expect` is answered here, when the body is asked for.
+        matches!(name, "host" | "expect") || name == APPROVED_MCP || credentials::is_one(name)
+    });
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -46,41 +40,53 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
 
 /// Makes an answer's headers fit for the caller.
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
-    // It names other ways to the upstream: ways past the gateway.
-    headers.remove(ALT_SVC);
-    let foreign: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| {
-            UPSTREAM_LIMITS
-                .iter()
-                .any(|family| name.as_str().starts_with(family))
-        })
-        .cloned()
-        .collect();
-    for name in foreign {
+    // Most answers have all of them: to remove each by its known name costs less than to look for them.
+    for name in limits::NAMES.iter().flatten() {
+        headers.remove(name);
+    }
+    strip(headers, |name| {
+        // `Alt-Svc` names other ways to the upstream: ways past the gateway.
+        name == "alt-svc" || is_upstream_limit(name)
+    });
+}
+
+fn is_upstream_limit(name: &str) -> bool {
+    let family = name.strip_prefix("anthropic-");
+    family.is_some_and(|name| {
+        UPSTREAM_LIMITS
+            .iter()
+            .any(|family| name.starts_with(family))
+    })
+}
+
+/// Removes what belongs to the connection, and what else is named.
+fn strip(headers: &mut HeaderMap, is_named: impl Fn(&str) -> bool) {
+    let mut gone: SmallVec<[HeaderName; 8]> = SmallVec::new();
+    for name in headers.keys() {
+        if is_of_connection(name.as_str()) || is_named(name.as_str()) {
+            gone.push(name.clone());
+        }
+    }
+    if gone.contains(&CONNECTION) {
+        gone.extend(named_by_connection(headers));
+    }
+    for name in gone {
         headers.remove(name);
     }
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        for name in named_by_connection(headers) {
-            headers.remove(name);
-        }
-    }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
-        headers.remove(name);
-    }
+fn is_of_connection(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {

@@ -34,6 +34,7 @@ pub mod fuzz;
 mod headers;
 mod inspect;
 mod keys;
+mod limits;
 mod listener;
 mod looks;
 mod mcp;

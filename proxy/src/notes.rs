@@ -4,19 +4,22 @@ use domain::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use policy_engine::{Note, Notes, Remaining};
 
+use crate::limits;
+
 const WARNING: HeaderName = HeaderName::from_static("x-mindweave-warning");
 
 /// Puts what is left, and warnings, on an answer.
 pub(crate) fn put(headers: &mut HeaderMap, notes: &Notes) {
     let left = &notes.left;
-    for (kind, remaining) in [
-        ("requests", left.requests),
-        ("tokens", left.tokens),
-        ("input-tokens", left.input_tokens),
-        ("output-tokens", left.output_tokens),
-    ] {
+    let left = [
+        left.requests,
+        left.tokens,
+        left.input_tokens,
+        left.output_tokens,
+    ];
+    for (names, remaining) in limits::NAMES.iter().zip(left) {
         if let Some(remaining) = remaining {
-            put_remaining(headers, kind, &remaining);
+            put_remaining(headers, names, &remaining);
         }
     }
     for note in &notes.warnings {
@@ -24,16 +27,13 @@ pub(crate) fn put(headers: &mut HeaderMap, notes: &Notes) {
     }
 }
 
-fn put_remaining(headers: &mut HeaderMap, kind: &str, remaining: &Remaining) {
-    let mut put = |what: &str, value: HeaderValue| {
-        let name = format!("anthropic-ratelimit-{kind}-{what}");
-        if let Ok(name) = HeaderName::try_from(name) {
-            headers.insert(name, value);
-        }
-    };
-    put("limit", remaining.limit.into());
-    put("remaining", remaining.remaining.into());
-    put("reset", visible(&remaining.resets_at.rfc3339()));
+fn put_remaining(headers: &mut HeaderMap, names: &[HeaderName; 3], remaining: &Remaining) {
+    let [limit, left, reset] = names;
+    headers.insert(limit, remaining.limit.into());
+    headers.insert(left, remaining.remaining.into());
+    if let Ok(moment) = HeaderValue::try_from(remaining.resets_at.rfc3339()) {
+        headers.insert(reset, moment);
+    }
 }
 
 fn text(note: &Note) -> String {

@@ -131,7 +131,7 @@ async fn serve(
 
 /// Gets an admitted request its answer.
 async fn complete(
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     peer: Peer,
     Admitted {
         head,

@@ -64,7 +64,7 @@ type Frames = Option<Result<Frame<Bytes>, RelayError>>;
 #[derive(Debug)]
 pub(crate) struct Flow {
     upstream: UpstreamBody,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     silence: Silence,
     /// A frame with results or totals, for whose events there is no room yet.
     held: Option<Held>,
@@ -88,7 +88,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 type Polled = Poll<Frames>;
 
 impl Relay {
-    pub(crate) fn new(upstream: UpstreamBody, exchange: Exchange, idle_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        upstream: UpstreamBody,
+        exchange: Box<Exchange>,
+        idle_timeout: Duration,
+    ) -> Self {
         Self {
             flow: Some(Flow::new(upstream, exchange, idle_timeout)),
             ahead: Ahead::default(),
@@ -217,7 +221,11 @@ fn bytes(frame: &Frame<Bytes>) -> usize {
 }
 
 impl Flow {
-    pub(crate) fn new(upstream: UpstreamBody, exchange: Exchange, idle_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        upstream: UpstreamBody,
+        exchange: Box<Exchange>,
+        idle_timeout: Duration,
+    ) -> Self {
         Self {
             upstream,
             exchange,

@@ -14,7 +14,10 @@ use crate::notes;
 use crate::response_body::ResponseBody;
 
 /// Turns a failure into an answer, and settles the exchange by it; the answer leaves when its event, if it owes one, is durable.
-pub(crate) async fn answer(mut exchange: Exchange, failure: Failure) -> Response<ResponseBody> {
+pub(crate) async fn answer(
+    mut exchange: Box<Exchange>,
+    failure: Failure,
+) -> Response<ResponseBody> {
     let envelope = failure.envelope(exchange.id, exchange.denial());
     let mut response = Response::new(ResponseBody::full(envelope));
     *response.status_mut() = failure.status();
@@ -43,7 +46,7 @@ pub(crate) async fn answer(mut exchange: Exchange, failure: Failure) -> Response
 }
 
 /// Clients ask `HEAD /` and `/api/hello` whether anybody is there before they send anything.
-pub(crate) fn probe_answer(mut exchange: Exchange) -> Response<ResponseBody> {
+pub(crate) fn probe_answer(mut exchange: Box<Exchange>) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty());
     identify(response.headers_mut(), exchange.id);
     exchange.answered(

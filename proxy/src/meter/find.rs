@@ -193,9 +193,8 @@ impl Finder {
         let part = self.skip.advance(bytes);
         if part.ended {
             let mut key = std::mem::take(&mut self.kept);
-            let plan = key
-                .whole(part.taken)
-                .map_or(Plan::Pass, |key| self.plan_of(key));
+            let key = key.whole(part.taken).and_then(quote::bytes);
+            let plan = key.map_or(Plan::Pass, |key| self.plan_of(&key));
             self.place = Place::Value(plan);
         } else {
             self.kept.push(part.taken);
@@ -233,8 +232,7 @@ impl Finder {
             .entered
             .last()
             .map_or(Shape::default(), |level| level.shape);
-        let member = quote::bytes(key)
-            .and_then(|key| shape.iter().find(|(name, _)| name.as_bytes() == &*key));
+        let member = shape.iter().find(|(name, _)| name.as_bytes() == key);
         member.map_or(Plan::Pass, |(_, plan)| *plan)
     }
 

@@ -20,15 +20,12 @@ pub(super) fn text(json: &[u8], limit: usize) -> Option<String> {
     text.get(..end).map(str::to_owned)
 }
 
-/// The string that `json` begins with and what follows it, if it is whole and has no escapes.
+/// The text of the string that `json` begins with and what follows it, if it is whole and has no escapes.
 pub(super) fn leading(json: &[u8]) -> Option<(&[u8], &[u8])> {
     let inner = json.strip_prefix(b"\"")?;
     let end = inner.iter().position(|b| matches!(b, b'"' | b'\\'))?;
-    if inner.get(end) == Some(&b'"') {
-        json.split_at_checked(end + 2)
-    } else {
-        None
-    }
+    let (text, rest) = inner.split_at_checked(end)?;
+    Some((text, rest.strip_prefix(b"\"")?))
 }
 
 #[cfg(test)]
@@ -59,8 +56,8 @@ mod tests {
     #[test]
     fn only_a_whole_and_simple_string_leads() {
         for (json, expected) in [
-            (r#""ab":1"#, Some((r#""ab""#, ":1"))),
-            (r#""","#, Some((r#""""#, ","))),
+            (r#""ab":1"#, Some(("ab", ":1"))),
+            (r#""","#, Some(("", ","))),
             (r#""ab"#, None),
             (r#""a\"b""#, None),
             ("1", None),

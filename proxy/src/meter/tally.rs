@@ -72,7 +72,7 @@ impl Tally {
         }
     }
 
-    fn lay_object(&mut self, object: Map<String, Value>) {
+    fn lay_object(&mut self, mut object: Map<String, Value>) {
         if let Some(input) = self.read(&object, "input_tokens") {
             self.usage.tokens.input = input;
             self.has_input = true;
@@ -94,7 +94,12 @@ impl Tally {
             self.usage.service_tier = Some(tier.to_owned());
         }
         self.check_iterations(&object);
-        for (name, value) in object.into_iter().filter(|(_, value)| !value.is_null()) {
+        object.retain(|_, value| !value.is_null());
+        if self.usage.raw.is_empty() && object.len() <= MOST_MEMBERS {
+            self.usage.raw = object;
+            return;
+        }
+        for (name, value) in object {
             self.keep(name, value);
         }
     }
