@@ -14,8 +14,8 @@
 //! - **A request whose process died is accounted for**: the next start makes an event of it.
 //! - **A row is stored once.** The reading position moves in the transaction of the rows; after any doubt
 //!   (a connection lost during COMMIT) the writer asks the database what became of it.
-//! - **A request thread never waits.** Handing over an event is one bounded, lock-free send; that it is durable comes as a
-//!   wake-up.
+//! - **A request thread never waits.** Handing over an event is one bounded, lock-free send. That it is durable comes as a
+//!   wake-up, or is so at once where a power loss needn't be survived: then the thread keeps the event itself for the while.
 
 mod allocating;
 mod appending;
