@@ -4,7 +4,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench fmt lint
+.PHONY: help run test release bench fmt lint
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ run: ## Install what is missing, build, and start everything for a first request
 test: ## Install what the tests need, then run lints and all tests
 	@scripts/install.sh test
 	@scripts/test.sh
+
+release: ## Build for production, laid out for the ways that requests take
+	@scripts/install.sh run
+	@scripts/release.sh
 
 bench: ## Install what is missing, measure the gateway beside bare proxies, and write docs/PERFORMANCE.md
 	@scripts/install.sh bench

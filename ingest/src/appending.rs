@@ -48,6 +48,10 @@ impl Progress {
     }
 }
 
+/// By then every lane has let go of what a stored segment has. One that is removed earlier would leave places that a start after a
+/// kill takes for events that are nowhere, and stores again.
+const LET_GO: Duration = Duration::from_secs(2);
+
 /// What a writer needs of a stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Feed {
@@ -126,6 +130,10 @@ impl Appending {
         Ok(())
     }
 
+    pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
+        self.stream.sync()
+    }
+
     pub(crate) fn ensure_room(&mut self, bytes: u64) -> Result<(), SpoolError> {
         self.stream.ensure_room(bytes)
     }
@@ -162,7 +170,7 @@ impl Appending {
         self.progress.oldest_unstored()
     }
 
-    /// Notes which segments are stored, and removes those that have been for `keep`.
+    /// Notes which segments are stored, and removes those that have been for `keep`, and for [`LET_GO`].
     pub(crate) fn retire(&mut self, now: Duration, keep: Duration) -> Result<(), SpoolError> {
         let stored = self.progress.stored();
         let segments = self.stream.segments();
@@ -175,6 +183,7 @@ impl Appending {
         self.drained.extend(newly.map(|last| (last, now)));
         // A cursor that went back needs them again.
         self.drained.retain(|(last, _)| *last <= stored);
+        let keep = keep.max(LET_GO);
         while let Some((last, _)) = self
             .drained
             .front()
@@ -187,8 +196,9 @@ impl Appending {
     }
 
     /// Removes the oldest stored segment, though it has not been kept as long as it should. Answers whether there was one.
-    pub(crate) fn remove_oldest_drained(&mut self) -> Result<bool, SpoolError> {
-        let Some((last, _)) = self.drained.pop_front() else {
+    pub(crate) fn remove_oldest_drained(&mut self, now: Duration) -> Result<bool, SpoolError> {
+        let is_old = |(_, since): &mut (u64, Duration)| now.saturating_sub(*since) >= LET_GO;
+        let Some((last, _)) = self.drained.pop_front_if(is_old) else {
             return Ok(false);
         };
         Ok(self.stream.remove_through(last)?.segments > 0)

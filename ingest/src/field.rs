@@ -64,7 +64,7 @@ pub(crate) fn put_jsonb(row: &mut BytesMut, value: &impl Serialize) {
     // jsonb refuses U+0000; serde_json writes it as this escape and no other way.
     let written = row.get(text..).unwrap_or_default();
     if memmem::find(written, b"\\u0000").is_some() {
-        let tree = serde_json::from_slice(written).unwrap_or_default();
+        let tree = serde_json::to_value(value).unwrap_or_default();
         row.truncate(text);
         write_json(row, text, &without_nul_escapes(&tree));
     }

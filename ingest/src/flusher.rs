@@ -170,6 +170,7 @@ impl Flusher {
             SpoolMetrics::failed(&error);
         }
         self.publish_room();
+        self.lanes.iter_mut().for_each(LaneEnd::remind);
         self.metrics.show(&self.streams, self.clock.now());
     }
 

@@ -6,12 +6,13 @@
 //!
 //! Handing over is a lock-free send that never waits. With durability `process` the lane keeps the event itself until it is in the
 //! spool (`kept.rs`): its ticket is ready at once, and nobody has to be woken for it. Else the flusher wakes a lane once for all
-//! the events of a group; the lane wakes who waits, on its own thread.
+//! the events of a group; the lane wakes who waits, on its own thread. One that nobody waits in is woken once a second, to let go
+//! of what is in the spool.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -40,7 +41,8 @@ pub struct Lane(Arc<Shared>);
 struct Shared {
     /// Records, as `record.rs` makes them.
     events: Sender<Bytes>,
-    /// Rung when there is something in a lane, and, since it stands behind them, when there is nobody left to put anything there.
+    /// Rung when there is something in a lane that somebody waits for, or a flusher that wouldn't look; and, since it stands behind them,
+    /// when there is nobody left to put anything there.
     bell: LastRing,
     capacity: Arc<Capacity>,
     acks: Arc<Acks>,
@@ -53,13 +55,26 @@ struct Shared {
 pub(crate) struct LaneEnd {
     pub(crate) events: Receiver<Bytes>,
     pub(crate) acks: Arc<Acks>,
+    /// What the lane was last told to let go.
+    told: u64,
+}
+
+impl LaneEnd {
+    /// Has a lane without requests let go of what is in the spool, too.
+    pub(crate) fn remind(&mut self) {
+        let spooled = self.acks.spooled();
+        if spooled != std::mem::replace(&mut self.told, spooled) {
+            self.acks.lane.wake();
+        }
+    }
 }
 
 /// How many events of a lane are in the spool; they are acknowledged in the order they were handed over in.
 #[derive(Debug, Default)]
 pub(crate) struct Acks {
     spooled: AtomicU64,
-    /// There is one only while somebody waits.
+    /// Somebody waits for one that isn't.
+    is_awaited: AtomicBool,
     lane: AtomicWaker,
 }
 
@@ -79,10 +94,8 @@ struct Local {
     not_kept: u64,
     /// Handed over and not yet known to be in the spool, in order.
     waiting: VecDeque<Waiting>,
-    /// How many of them somebody waits for.
+    /// How many wait for them.
     wakers: usize,
-    /// Of the task that wakes them.
-    task: Option<Waker>,
     files: Files,
     records: BytesMut,
 }
@@ -92,19 +105,22 @@ struct Waiting {
     number: u64,
     open: Option<u32>,
     kept: Option<u32>,
-    waker: Option<Waker>,
+    /// Of who waits for it: those as well whose own events are kept and came behind it.
+    wakers: Vec<Waker>,
 }
 
 impl Acks {
     /// So many more events are in the spool.
     pub(crate) fn acknowledge(&self, events: u64) {
-        // Release: whoever sees the count sees the event's way as ended.
-        self.spooled.fetch_add(events, Ordering::Release);
-        self.lane.wake();
+        // All in one order: either who begins to wait sees the count, or that somebody waits is seen here.
+        self.spooled.fetch_add(events, Ordering::SeqCst);
+        if self.is_awaited.load(Ordering::SeqCst) {
+            self.lane.wake();
+        }
     }
 
     fn spooled(&self) -> u64 {
-        self.spooled.load(Ordering::Acquire)
+        self.spooled.load(Ordering::SeqCst)
     }
 }
 
@@ -128,7 +144,6 @@ impl Lane {
                 not_kept: 0,
                 waiting: VecDeque::new(),
                 wakers: 0,
-                task: None,
                 files,
                 records: BytesMut::new(),
             }),
@@ -137,6 +152,7 @@ impl Lane {
         let end = LaneEnd {
             events: receiver,
             acks,
+            told: 0,
         };
         (lane, end)
     }
@@ -195,13 +211,12 @@ impl Shared {
 
     /// Wakes who waits for what is in the spool; `task` is woken for what isn't yet.
     fn wake(&self, task: &Waker) {
-        let mut local = self.local();
-        local.task.get_or_insert_with(|| task.clone());
         // Before the count is looked at: who adds to it afterwards finds it.
-        if local.wakers > 0 {
-            self.acks.lane.register(task);
-        }
+        self.acks.lane.register(task);
+        let mut local = self.local();
         let woken = local.let_go(self.acks.spooled());
+        let is_awaited = local.wakers > 0;
+        self.acks.is_awaited.store(is_awaited, Ordering::SeqCst);
         drop(local);
         // Outside the lock: who is woken may look again at once.
         woken.into_iter().for_each(Waker::wake);
@@ -219,8 +234,8 @@ impl Local {
             if let (Some(place), Some(kept)) = (first.kept, &mut self.files.kept) {
                 kept.release(place);
             }
-            self.wakers -= usize::from(first.waker.is_some());
-            woken.extend(first.waker);
+            self.wakers -= first.wakers.len();
+            woken.extend(first.wakers);
         }
         woken
     }
@@ -241,7 +256,7 @@ impl Local {
             number,
             open,
             kept,
-            waker: None,
+            wakers: Vec::new(),
         });
         if kept.is_none() {
             self.not_kept = number;
@@ -253,9 +268,11 @@ impl Local {
     fn wait(&mut self, number: u64, waker: &Waker) -> Option<()> {
         let first = self.waiting.front()?.number;
         let place = usize::try_from(number.checked_sub(first)?).ok()?;
-        let waiting = self.waiting.get_mut(place)?;
-        let before = waiting.waker.replace(waker.clone());
-        self.wakers += usize::from(before.is_none());
+        let wakers = &mut self.waiting.get_mut(place)?.wakers;
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+            self.wakers += 1;
+        }
         Some(())
     }
 }
@@ -333,9 +350,7 @@ impl Future for Ticket {
         if local.wait(*number, ctx.waker()).is_none() {
             return Poll::Ready(());
         }
-        if let Some(task) = &local.task {
-            lane.0.acks.lane.register(task);
-        }
+        lane.0.acks.is_awaited.store(true, Ordering::SeqCst);
         drop(local);
         // It may have come into the spool before there was anybody to wake.
         if self.is_durable() {

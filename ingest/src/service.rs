@@ -240,6 +240,15 @@ fn recover(root: &Path, streams: &mut Streams) -> Result<(), SpoolStartError> {
         group.push(record).map_err(SpoolStartError::fault)?;
     }
     streams.append(&mut group).map_err(SpoolStartError::fault)?;
+    // The files that they come from go, and that is synced as well.
+    streams.sync().map_err(SpoolStartError::fault)?;
+    let kept = left.records.len() - left.interrupted;
+    if kept > 0 {
+        tracing::info!(
+            events = kept,
+            "usage events that were on their way to the spool when the gateway died are in it now"
+        );
+    }
     SpoolMetrics::recovered(left.interrupted);
     if left.interrupted > 0 {
         tracing::warn!(

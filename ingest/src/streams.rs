@@ -197,6 +197,11 @@ impl Streams {
         Ok(())
     }
 
+    /// Makes durable what was appended, whatever the durability promises.
+    pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
+        self.current.iter_mut().try_for_each(Appending::sync)
+    }
+
     /// What can be appended without asking the disk for anything.
     pub(crate) fn room(&self) -> u64 {
         // Groups go to the streams in turn: the one with the least room says when it is over.
@@ -256,7 +261,7 @@ impl Streams {
             }
         }
         for index in 0..self.current.len() {
-            done = done.and(self.make_room(index, self.of_each(under_way)));
+            done = done.and(self.make_room(now, index, self.of_each(under_way)));
         }
         done
     }
@@ -267,7 +272,7 @@ impl Streams {
     }
 
     /// Has the next segment made, if it is wanted and fits.
-    fn make_room(&mut self, index: usize, bytes: u64) -> Result<(), SpoolError> {
+    fn make_room(&mut self, now: Duration, index: usize, bytes: u64) -> Result<(), SpoolError> {
         let wanted = |streams: &Self| {
             let stream = streams.current.get(index)?;
             Some((stream.id(), stream.wanted(bytes)?))
@@ -277,7 +282,7 @@ impl Streams {
         };
         let under_way = self.allocating.under_way() as u64 + 1;
         let more = self.options.segment_bytes * under_way;
-        self.make_way_for(more)?;
+        self.make_way_for(now, more)?;
         // Without it, what is allocated already is all there is.
         if self.bytes_on_disk() + more <= self.max_bytes {
             self.allocating.order(stream, allocator);
@@ -290,7 +295,7 @@ impl Streams {
         let bytes = self.of_each(0);
         for index in 0..self.current.len() {
             let more = self.options.segment_bytes + bytes;
-            self.make_way_for(more)?;
+            self.make_way_for(Duration::ZERO, more)?;
             let fits = self.bytes_on_disk() + more <= self.max_bytes;
             if let Some(stream) = self.current.get_mut(index).filter(|_| fits) {
                 stream.ensure_room(bytes)?;
@@ -300,11 +305,11 @@ impl Streams {
     }
 
     /// Removes stored segments as long as the bound leaves no room for so much.
-    fn make_way_for(&mut self, bytes: u64) -> Result<(), SpoolError> {
+    fn make_way_for(&mut self, now: Duration, bytes: u64) -> Result<(), SpoolError> {
         while self.bytes_on_disk() + bytes > self.max_bytes {
             let mut removed = false;
             for stream in self.current.iter_mut().chain(&mut self.orphans) {
-                removed |= stream.remove_oldest_drained()?;
+                removed |= stream.remove_oldest_drained(now)?;
             }
             if !removed {
                 break;

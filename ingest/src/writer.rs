@@ -179,12 +179,13 @@ impl Writer {
         if durable.wait_for(|durable| *durable > at).await.is_err() {
             return *durable.borrow() > at;
         }
-        for _ in 0..LOOKS {
+        let begun = tokio::time::Instant::now();
+        for look in 1..=LOOKS {
             // It is enough, or there will be no more.
             if *durable.borrow() >= at + full || durable.has_changed().is_err() {
                 break;
             }
-            tokio::time::sleep(interval / LOOKS).await;
+            tokio::time::sleep_until(begun + interval * look / LOOKS).await;
         }
         true
     }

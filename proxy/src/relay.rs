@@ -133,8 +133,8 @@ impl Relay {
         self.ahead.leaves = !self.ahead.frames.is_empty();
     }
 
-    /// The next of what comes. hyper writes out what it has as soon as there is nothing, and the task that reads from the upstream
-    /// hands over one frame a turn: so it is given turns until it has no more.
+    /// The next of what comes. hyper writes out what it has as soon as there is nothing, so all that has arrived is taken first. Where
+    /// another task reads from the upstream, it hands over one frame a turn, and is given turns until it has no more.
     fn poll_next(ahead: &mut Ahead, flow: &mut Flow, ctx: &mut Context<'_>) -> Polled {
         while !ahead.leaves {
             match flow.poll_accounted(ctx) {

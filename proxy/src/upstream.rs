@@ -1,7 +1,8 @@
 //! Connections to the Claude API: kept alive, one pool a data-plane thread.
 //!
 //! In HTTP/1.1 a connection belongs to one request at a time, and is worked by the request's own task: what has arrived on it is
-//! there at once, without a wake-up between one task and another, and what hasn't isn't waited for.
+//! there at once, without a wake-up between one task and another, and what hasn't isn't waited for. Only where an answer comes
+//! before all of the request was sent, the connection gets a task of its own.
 
 mod body;
 mod connector;
@@ -99,7 +100,11 @@ impl Upstream {
         let mut since = Instant::now();
         loop {
             match tokio::time::timeout_at(since + self.first_byte_timeout, &mut answer).await {
-                Ok(answer) => return answer,
+                Ok(answer) => {
+                    let is_sent = upload.is_none_or(|upload| upload.finished_at().is_some());
+                    let body = |body: UpstreamBody| if is_sent { body } else { body.apart() };
+                    return answer.map(|answer| answer.map(body));
+                }
                 Err(_) => match upload.map(|upload| (upload.finished_at(), upload.is_moving())) {
                     // The caller is still sending; how slowly it may do so is another limit's business.
                     Some((None, true)) => since = Instant::now(),

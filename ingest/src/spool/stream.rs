@@ -139,6 +139,12 @@ impl Stream {
         })
     }
 
+    /// Makes durable what only the kernel may hold.
+    pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
+        let synced = self.tail.as_mut().map_or(Ok(()), Tail::sync);
+        synced.inspect_err(|error| self.give_up_tail(error))
+    }
+
     fn write(&mut self, group: &mut Group) -> Result<(), SpoolError> {
         let Some(tail) = &mut self.tail else {
             return Ok(());

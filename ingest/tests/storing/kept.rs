@@ -119,6 +119,72 @@ async fn what_is_not_kept_is_waited_for_and_by_all_that_follow() {
     assert_eq!(count(&database.connect().await, "usage_events").await, 3);
 }
 
+/// Each of them has a task of its own: one wakes nobody but itself.
+#[tokio::test]
+async fn whoever_waits_for_the_same_event_is_woken() {
+    let database = testkit::Database::migrated().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (ingest, lane) = start(&database.url(), &kept_options(&folder));
+    let local = tokio::task::LocalSet::new();
+    local
+        .run_until(async {
+            let acknowledging = lane.clone();
+            let acknowledging =
+                tokio::task::spawn_local(async move { acknowledging.acknowledge().await });
+            for _ in 0..50 {
+                let mut long = event();
+                let text = json!({ "text": "x".repeat(5_000) });
+                long.usage.raw = text.as_object().unwrap().clone();
+                let events = [long, event(), event()];
+                let slots: Vec<_> = events
+                    .iter()
+                    .map(|event| lane.admit(&opening(event)).unwrap())
+                    .collect();
+                let waiting: Vec<_> = slots
+                    .into_iter()
+                    .zip(&events)
+                    .map(|(slot, event)| tokio::task::spawn_local(slot.submit(event)))
+                    .collect();
+                for waiting in waiting {
+                    let waiting = tokio::time::timeout(testkit::PATIENCE, waiting);
+                    waiting.await.expect("everybody is woken").unwrap();
+                }
+            }
+            acknowledging.abort();
+            let _ended = acknowledging.await;
+        })
+        .await;
+    drop((local, lane));
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    assert_eq!(count(&database.connect().await, "usage_events").await, 150);
+}
+
+/// Nothing is left to be recovered, though no request comes any more.
+#[tokio::test]
+async fn a_lane_without_requests_lets_go_of_what_is_in_the_spool() {
+    let database = testkit::Database::migrated().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (ingest, lane) = start(&database.url(), &kept_options(&folder));
+    let event = event();
+    let slot = lane.admit(&opening(&event)).unwrap();
+    assert!(slot.submit(&event).is_durable());
+    let spool = folder.path().join("spool");
+    let states = || async {
+        let taken = ["open-0.slots", "kept-0.slots"].map(|name| {
+            let bytes = std::fs::read(spool.join(name)).unwrap();
+            bytes.iter().step_by(256).any(|state| *state != 0)
+        });
+        (taken == [false; 2]).then_some(())
+    };
+    let acknowledging = lane.acknowledge();
+    tokio::select! {
+        () = testkit::eventually("the places are free", states) => {}
+        () = acknowledging => {}
+    }
+    drop(lane);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+}
+
 #[tokio::test]
 async fn more_than_are_kept_are_waited_for() {
     let database = testkit::Database::migrated().await;

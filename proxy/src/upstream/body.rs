@@ -1,8 +1,9 @@
 //! The body of an upstream's answer, with the connection that it comes on.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -37,9 +38,33 @@ impl UpstreamBody {
         }
     }
 
+    /// Gives the connection a task of its own, for as long as the request on it is still being sent: whoever sends it may not read
+    /// before all of it has left.
+    pub(super) fn apart(mut self) -> Self {
+        if let Some(mut taken) = self.line.take() {
+            // Nobody waits for it at shutdown: the request's own timeouts end it.
+            drop(tokio::task::spawn_local(async move {
+                if poll_fn(|ctx| taken.line.poll_free(ctx)).await {
+                    taken.pool.give_back(taken.server, taken.line);
+                }
+            }));
+        }
+        self
+    }
+
     /// Whether what has arrived shows only after a turn of another task.
     pub(crate) fn needs_turns(&self) -> bool {
         self.line.is_none() && !self.has_ended
+    }
+}
+
+impl UpstreamBody {
+    /// What has been read from the connection already. Nobody is woken for what comes: this is looked at again.
+    fn poll_arrived(&mut self) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let mut nobody = Context::from_waker(Waker::noop());
+        let polled = Pin::new(&mut self.body).poll_frame(&mut nobody);
+        self.has_ended |= matches!(polled, Poll::Ready(None));
+        polled
     }
 }
 
@@ -62,16 +87,16 @@ impl Body for UpstreamBody {
         mut self: Pin<&mut Self>,
         ctx: &mut Context<'_>,
     ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let mut polled = Pin::new(&mut self.body).poll_frame(ctx);
-        if polled.is_pending()
-            && let Some(taken) = &mut self.line
-        {
-            taken.line.work(ctx);
-            polled = Pin::new(&mut self.body).poll_frame(ctx);
-        }
-        if let Poll::Ready(None) = polled {
-            self.has_ended = true;
-        }
+        let polled = match self.poll_arrived() {
+            Poll::Ready(frame) => return Poll::Ready(frame),
+            Poll::Pending => {
+                if let Some(taken) = &mut self.line {
+                    taken.line.work(ctx);
+                }
+                Pin::new(&mut self.body).poll_frame(ctx)
+            }
+        };
+        self.has_ended |= matches!(polled, Poll::Ready(None));
         polled
     }
 
@@ -86,11 +111,17 @@ impl Body for UpstreamBody {
 
 impl Drop for UpstreamBody {
     fn drop(&mut self) {
-        let Some(Taken { line, server, pool }) = self.line.take() else {
+        let Some(mut taken) = self.line.take() else {
             return;
         };
-        if self.has_ended || self.body.is_end_stream() {
-            pool.give_back(server, line);
+        let mut has_ended = self.has_ended || self.body.is_end_stream();
+        if !has_ended {
+            // Behind the last event of a stream nobody may have looked: its end has come with it.
+            taken.line.work(&mut Context::from_waker(Waker::noop()));
+            has_ended = matches!(self.poll_arrived(), Poll::Ready(None));
+        }
+        if has_ended {
+            taken.pool.give_back(taken.server, taken.line);
         }
     }
 }

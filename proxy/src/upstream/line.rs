@@ -50,6 +50,15 @@ impl Line {
         work(&mut self.connection, ctx);
     }
 
+    /// Works it until it can take the next request. Answers whether it ever can.
+    pub(super) fn poll_free(&mut self, ctx: &mut Context<'_>) -> Poll<bool> {
+        self.work(ctx);
+        if self.connection.is_none() {
+            return Poll::Ready(false);
+        }
+        self.sender.poll_ready(ctx).map(|ready| ready.is_ok())
+    }
+
     /// Whether it can take the next request, by what is known of it now.
     pub(super) fn is_ready(&mut self) -> bool {
         self.work(&mut Context::from_waker(Waker::noop()));

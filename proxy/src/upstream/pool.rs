@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::{Request, Response};
+use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 use tower_service::Service as _;
 
@@ -110,14 +111,19 @@ impl Pool {
     pub(super) async fn tidy(&self) {
         loop {
             tokio::time::sleep(TIDY_INTERVAL).await;
-            let now = Instant::now();
-            let mut idle = self.idle.borrow_mut();
-            for (_, lines) in idle.iter_mut() {
-                lines.retain_mut(|kept| {
-                    now.duration_since(kept.since) < IDLE_TIMEOUT && kept.line.is_ready()
-                });
-            }
-            idle.retain(|(_, lines)| !lines.is_empty());
+            // All of them in one turn: a task that has had its share of a turn would see no end of any more.
+            unconstrained(async { self.tidy_up() }).await;
         }
+    }
+
+    fn tidy_up(&self) {
+        let now = Instant::now();
+        let mut idle = self.idle.borrow_mut();
+        for (_, lines) in idle.iter_mut() {
+            lines.retain_mut(|kept| {
+                now.duration_since(kept.since) < IDLE_TIMEOUT && kept.line.is_ready()
+            });
+        }
+        idle.retain(|(_, lines)| !lines.is_empty());
     }
 }

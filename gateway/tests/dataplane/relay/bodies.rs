@@ -253,3 +253,25 @@ async fn an_early_answer_passes_while_the_request_is_still_coming() {
     drop(sender);
     assert_eq!(text(&stage.scene.event().await, "error_code"), "http_403");
 }
+
+/// The upstream has answered, and goes on reading; the caller reads nothing before it has sent everything.
+#[tokio::test]
+async fn an_early_answer_waits_for_a_caller_that_sends_all_of_its_request_first() {
+    let upstream = Upstream::wire(|mut wire: Wire| async move {
+        wire.head().await;
+        wire.send("HTTP/1.1 403 Forbidden\r\ncontent-length: 9\r\n\r\nforbidden")
+            .await;
+        wire.rest().await;
+    })
+    .await;
+    let stage = Stage::before(upstream).await;
+    let mut caller = stage.wire().await;
+    let part = vec![b'x'; 1_000_000];
+    let length = format!("content-length: {}\r\n", 40 * part.len());
+    caller.send(stage.head("POST", "/v1/files", &length)).await;
+    for _ in 0..40 {
+        caller.send(&part).await;
+    }
+    assert_eq!(caller.answer().await.status, 403);
+    assert_eq!(text(&stage.scene.event().await, "error_code"), "http_403");
+}
