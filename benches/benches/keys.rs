@@ -46,10 +46,10 @@ fn keys(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("sha2", count), |bencher| {
             bencher.iter(|| Some(Sha256::digest(black_box(turns.next()?).as_bytes())));
         });
-        let target = keys::target();
+        let tenant = keys::tenant();
         let entry = |number| {
-            let hash = KeyHash::of(keys::key(number).as_bytes());
-            (hash, Arc::new(keys::record(number, &target)))
+            let record = keys::record(number, &tenant);
+            (record.hash, Arc::new(record))
         };
         let map: HashMap<_, _> = (0..count).map(entry).collect();
         let hashes: Vec<_> = callers

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use domain::{ApiKeyId, KeyHash, KeyKind, OrgId, ProjectId, UserId};
-use proxy::{AllowedIps, KeyIndex, KeyRecord, KeyStatus, Scopes, Target, TenantState};
+use proxy::{AllowedIps, KeyIndex, KeyRecord, KeyStatus, Scopes, Target, Tenant, TenantState};
 use uuid::Uuid;
 
 /// The text of a key, as long as one that was really made.
@@ -16,11 +16,10 @@ pub fn key(number: usize) -> String {
 
 /// What is known of it.
 #[must_use]
-pub fn record(number: usize, target: &Arc<Target>) -> KeyRecord {
+pub fn record(number: usize, tenant: &Arc<Tenant>) -> KeyRecord {
     KeyRecord {
+        hash: KeyHash::of(key(number).as_bytes()),
         id: ApiKeyId(Uuid::from_u128(number as u128)),
-        project_id: ProjectId(Uuid::nil()),
-        org_id: OrgId(Uuid::nil()),
         user_id: Some(UserId(Uuid::nil())),
         kind: KeyKind::Live,
         status: KeyStatus::Active,
@@ -30,30 +29,35 @@ pub fn record(number: usize, target: &Arc<Target>) -> KeyRecord {
             read: true,
             write: true,
         },
-        tenant: TenantState::Active,
-        target: Arc::clone(target),
-        own_upstream_key: false,
-        on_client_disconnect: None,
+        tenant: Arc::clone(tenant),
     }
 }
 
-/// Who answers them all.
+/// Whose they all are.
 ///
 /// # Panics
 /// Never: the URL is a good one.
 #[must_use]
-pub fn target() -> Arc<Target> {
-    Arc::new(Target::new("https://api.anthropic.com", Some("sk-ant-none")).unwrap())
+pub fn tenant() -> Arc<Tenant> {
+    let target = Target::new("https://api.anthropic.com", Some("sk-ant-none")).unwrap();
+    Arc::new(Tenant {
+        project_id: ProjectId(Uuid::nil()),
+        org_id: OrgId(Uuid::nil()),
+        org_slug: "acme".into(),
+        state: TenantState::Active,
+        target: Arc::new(target),
+        own_upstream_key: false,
+        on_client_disconnect: None,
+    })
 }
 
 /// The keys from 0 up to `count`.
 #[must_use]
 pub fn index(count: usize) -> KeyIndex {
     let index = KeyIndex::default();
-    let target = target();
+    let tenant = tenant();
     for number in 0..count {
-        let hash = KeyHash::of(key(number).as_bytes());
-        index.insert(hash, record(number, &target));
+        index.insert(Arc::new(record(number, &tenant)));
     }
     index.set_complete();
     index

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+// It doesn't ask for huge pages (`no_thp`): rounded up to two megabytes each, what threads and sizes of objects begin with
+// is 18 MB more than they use.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -118,7 +118,7 @@ impl Polling {
                 settle(&client, &object).await?;
                 continue;
             }
-            match self.look(&client, &object, Arc::new(key)).await? {
+            match self.look(&client, &object, key).await? {
                 Ok(true) => settle(&client, &object).await?,
                 Ok(false) => {}
                 Err(error) => {

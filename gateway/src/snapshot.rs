@@ -34,6 +34,7 @@ use self::disk::Disk;
 use self::keeper::{Keeper, Offer};
 use self::load::{Fingerprint, Scope};
 pub(crate) use self::load::{Targets, load_key, tenant};
+use self::memory::Arriving;
 pub(crate) use self::memory::Memory;
 use self::rules::Whose;
 pub(crate) use self::state::{InForce, SnapshotState};
@@ -301,10 +302,13 @@ impl Snapshot {
         Ok(())
     }
 
+    /// Keys count while they are still coming, each when it has come.
     async fn reload(&mut self, client: &Client, scope: &Scope) -> Result<(), SnapshotError> {
-        let loaded = answered(load::keys(client, scope, &self.targets)).await?;
-        self.load_rules_for(client, &loaded).await?;
-        self.memory.replace(scope, loaded);
+        let mut arriving = Arriving::new(scope, &mut self.memory);
+        let take = |key| arriving.take(key, &mut self.memory);
+        answered(load::keys(client, scope, &self.targets, take)).await?;
+        self.load_rules_of(client, arriving.without_rules()).await?;
+        arriving.finish(&mut self.memory);
         if *scope == Scope::All {
             self.memory.set_complete();
             self.verified();

@@ -63,7 +63,7 @@ pub(crate) fn check(
             needed: if reads { "read" } else { "write" },
         });
     }
-    check_tenant(key.tenant)
+    check_tenant(key.tenant.state)
 }
 
 /// Whether keys may be used at all.

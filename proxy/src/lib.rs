@@ -65,7 +65,7 @@ pub use answer_meter::AnswerMeter;
 pub use collector::{CollectError, Collector, Errands, Seen};
 pub use inspect::{InspectError, Inspected, inspect};
 pub use keys::{
-    AllowedIps, KeyIndex, KeyRecord, KeyStatus, OnClientDisconnect, Scopes, TenantState,
+    AllowedIps, KeyIndex, KeyRecord, KeyStatus, OnClientDisconnect, Scopes, Tenant, TenantState,
 };
 pub use mcp::{McpRegistry, McpServers};
 pub use objects::UpstreamObjects;

@@ -4,12 +4,12 @@
 //! read it; one that somebody else has put there is not read.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::format::{self, FormatError};
-use super::saved::Saved;
+use super::saved::{HeldKeys, Saved};
 
 const FOLDER: &str = "snapshot";
 const FILE: &str = "state";
@@ -78,15 +78,14 @@ impl Disk {
     }
 
     /// Puts this in the place of what was there.
-    pub(super) fn write(&self, saved: &Saved) -> Result<(), DiskError> {
-        let bytes = format::encode(saved)?;
+    pub(super) fn write(&self, saved: &Saved<HeldKeys>) -> Result<(), DiskError> {
         fs::create_dir_all(&self.folder)?;
         fs::set_permissions(&self.folder, Permissions::from_mode(0o700))?;
         // Made with mode 0600, removed if anything fails.
-        let mut draft = tempfile::Builder::new()
+        let draft = tempfile::Builder::new()
             .prefix(DRAFT)
             .tempfile_in(&self.folder)?;
-        draft.write_all(&bytes)?;
+        format::write(saved, &draft)?;
         draft.as_file().sync_all()?;
         draft.persist(self.path()).map_err(|error| error.error)?;
         File::open(&self.folder)?.sync_all()?;

@@ -120,7 +120,7 @@ impl Keeper {
             if is_first {
                 disk.remove_drafts();
             }
-            disk.write(&Saved::new(database, offer.verified_at, &contents))?;
+            disk.write(&Saved::new(database, offer.verified_at, contents))?;
             Ok(clock.monotonic().saturating_sub(began))
         });
         self.writing = Some(Writing { offer, task });

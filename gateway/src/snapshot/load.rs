@@ -1,29 +1,20 @@
-//! Keys as the database has them, turned into what the data plane needs.
+//! What the database has, turned into what the data plane needs.
+
+mod keys;
+mod row;
+mod tenants;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use domain::{ApiKeyId, KeyHash, KeyKind, McpServerId, OrgId, ProjectId, Timestamp, UserId};
+use domain::{ApiKeyId, KeyKind, McpServerId, OrgId, ProjectId};
 use futures_util::TryStreamExt as _;
-use ipnet::IpNet;
-use proxy::{
-    AllowedIps, KeyRecord, KeyStatus, McpServers, Scopes, Target, TenantState, UpstreamObjects,
-};
+use proxy::{KeyRecord, McpServers, Target, UpstreamObjects};
 use tokio_postgres::{Client, Row};
-use uuid::Uuid;
 
-/// What is known of a key, as one row. `expires_at` may be infinite, or beyond what
-/// microseconds can count; nobody will see the difference.
-const KEYS: &str = "\
-    SELECT k.id, k.project_id, p.org_id, k.created_by, k.key_prefix, k.key_hash, k.status, \
-           CASE WHEN k.expires_at > '9999-01-01' THEN NULL WHEN k.expires_at < '1970-01-01' THEN 0 \
-                ELSE (extract(epoch FROM k.expires_at) * 1000000)::bigint END AS expires_micros, \
-           k.allowed_ips::text[] AS allowed_ips, k.scopes, \
-           p.status = 'active' AND p.deleted_at IS NULL AS project_active, \
-           o.status = 'active' AND o.deleted_at IS NULL AS organization_active, o.slug, \
-           p.settings ->> 'on_client_disconnect' AS on_client_disconnect \
-    FROM api_keys k JOIN projects p ON p.id = k.project_id JOIN organizations o ON o.id = p.org_id";
+pub(crate) use self::keys::load_key;
+pub(super) use self::keys::{fingerprint, keys};
+pub(crate) use self::tenants::tenant;
 
 /// Tells two states of a row apart. Being used changes nothing that is in it.
 pub(super) const ROW_HASH: &str = "hashtextextended(found::text, 0)";
@@ -52,15 +43,31 @@ impl Scope {
     }
 }
 
-/// A row, and what it means.
+/// A row of `api_keys`.
 pub(super) struct Loaded {
-    pub(super) id: ApiKeyId,
-    pub(super) project_id: ProjectId,
-    pub(super) org_id: OrgId,
-    pub(super) org_slug: Arc<str>,
     pub(super) row_hash: i64,
-    /// `None` if the row makes no sense: such a key is refused, and said to be.
-    pub(super) key: Option<(KeyHash, KeyRecord)>,
+    pub(super) row: KeyRow,
+}
+
+/// What a row means.
+pub(super) enum KeyRow {
+    /// A key, whatever its state.
+    Key(Arc<KeyRecord>),
+    /// Nothing: such a key is refused, and said to be.
+    Senseless {
+        id: ApiKeyId,
+        project_id: ProjectId,
+        org_id: OrgId,
+    },
+}
+
+impl KeyRow {
+    pub(super) fn id(&self) -> ApiKeyId {
+        match self {
+            Self::Key(record) => record.id,
+            Self::Senseless { id, .. } => *id,
+        }
+    }
 }
 
 /// A number that differs, in all likelihood, when any key differs: the hashes of all rows, combined in a way
@@ -72,6 +79,14 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// A count and a combined hash.
+    fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            rows: row.try_get(0)?,
+            hash: row.try_get(1)?,
+        })
+    }
+
     /// That of what both are of.
     pub(super) fn with(self, other: Self) -> Self {
         Self {
@@ -104,43 +119,6 @@ impl Targets {
     }
 }
 
-/// Loads keys.
-pub(super) async fn keys(
-    client: &Client,
-    scope: &Scope,
-    targets: &Targets,
-) -> Result<Vec<Loaded>, tokio_postgres::Error> {
-    let select = |condition: &str| {
-        format!("SELECT found.*, {ROW_HASH} AS row_hash FROM ({KEYS} WHERE {condition}) AS found")
-    };
-    let rows = match scope {
-        Scope::All => client.query(&select("true"), &[]).await?,
-        Scope::Keys(ids) => {
-            let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-            client.query(&select("k.id = ANY($1)"), &[&ids]).await?
-        }
-        Scope::Project(id) => client.query(&select("p.id = $1"), &[&id.0]).await?,
-        Scope::Organization(id) => client.query(&select("o.id = $1"), &[&id.0]).await?,
-    };
-    rows.iter().map(|row| loaded(row, targets)).collect()
-}
-
-/// Loads one key, whatever its state; none if there is no such row, or it makes no sense.
-pub(crate) async fn load_key(
-    client: &Client,
-    id: ApiKeyId,
-    targets: &Targets,
-) -> Result<Option<KeyRecord>, tokio_postgres::Error> {
-    let found = keys(client, &Scope::Keys(vec![id]), targets).await?;
-    let found = found.into_iter().next();
-    Ok(found.and_then(|loaded| Some(loaded.key?.1)))
-}
-
-/// The fingerprint of all keys, computed where they are.
-pub(super) async fn fingerprint(client: &Client) -> Result<Fingerprint, tokio_postgres::Error> {
-    fingerprint_of(client, KEYS).await
-}
-
 /// The fingerprint of all rows that a query finds.
 pub(super) async fn fingerprint_of(
     client: &Client,
@@ -148,11 +126,7 @@ pub(super) async fn fingerprint_of(
 ) -> Result<Fingerprint, tokio_postgres::Error> {
     let query =
         format!("SELECT count(*), coalesce(bit_xor({ROW_HASH}), 0) FROM ({select}) AS found");
-    let row = client.query_one(&query, &[]).await?;
-    Ok(Fingerprint {
-        rows: row.try_get(0)?,
-        hash: row.try_get(1)?,
-    })
+    Fingerprint::read(&client.query_one(&query, &[]).await?)
 }
 
 /// Loads who has made what upstream, after the given place. Rows become visible in another order than they were numbered
@@ -191,94 +165,5 @@ pub(super) async fn mcp_fingerprint(client: &Client) -> Result<Fingerprint, toki
     fingerprint_of(client, MCP_SERVERS).await
 }
 
-fn loaded(row: &Row, targets: &Targets) -> Result<Loaded, tokio_postgres::Error> {
-    let id = ApiKeyId(row.try_get("id")?);
-    let org_slug: String = row.try_get("slug")?;
-    let key = key(row, id, &org_slug, targets).unwrap_or_else(|error| {
-        tracing::warn!(key_id = %id, %error, "a key that can't be understood is refused");
-        None
-    });
-    Ok(Loaded {
-        id,
-        project_id: ProjectId(row.try_get("project_id")?),
-        org_id: OrgId(row.try_get("org_id")?),
-        org_slug: org_slug.into(),
-        row_hash: row.try_get("row_hash")?,
-        key,
-    })
-}
-
-fn key(
-    row: &Row,
-    id: ApiKeyId,
-    org_slug: &str,
-    targets: &Targets,
-) -> Result<Option<(KeyHash, KeyRecord)>, tokio_postgres::Error> {
-    let (prefix, hash): (String, String) = (row.try_get("key_prefix")?, row.try_get("key_hash")?);
-    let (Some(kind), Some(hash)) = (KeyKind::from_prefix(&prefix), KeyHash::from_hex(&hash)) else {
-        tracing::warn!(key_id = %id, "a key with an unknown prefix or a malformed hash is refused");
-        return Ok(None);
-    };
-    let scopes: Vec<Option<String>> = row.try_get("scopes")?;
-    let has_scope = |name: &str| scopes.iter().flatten().any(|scope| scope == name);
-    let (target, own_upstream_key) = targets.of(kind, org_slug);
-    let record = KeyRecord {
-        id,
-        project_id: ProjectId(row.try_get("project_id")?),
-        org_id: OrgId(row.try_get("org_id")?),
-        user_id: Some(UserId(row.try_get("created_by")?)),
-        kind,
-        status: status(row.try_get("status")?),
-        expires_at: row
-            .try_get::<_, Option<i64>>("expires_micros")?
-            .map(|unix_micros| Timestamp { unix_micros }),
-        allowed_ips: allowed_ips(row.try_get("allowed_ips")?),
-        scopes: Scopes {
-            read: has_scope("read"),
-            write: has_scope("write"),
-        },
-        tenant: tenant(
-            row.try_get("project_active")?,
-            row.try_get("organization_active")?,
-        ),
-        target,
-        own_upstream_key,
-        on_client_disconnect: row
-            .try_get::<_, Option<String>>("on_client_disconnect")?
-            .and_then(|text| text.parse().ok()),
-    };
-    Ok(Some((hash, record)))
-}
-
-/// An unknown status refuses.
-fn status(text: &str) -> KeyStatus {
-    match text {
-        "active" => KeyStatus::Active,
-        "expired" => KeyStatus::Expired,
-        _ => KeyStatus::Revoked,
-    }
-}
-
-/// What becomes of the keys of a project that is active or not, of an organization that is or not.
-pub(crate) fn tenant(project_active: bool, organization_active: bool) -> TenantState {
-    match (organization_active, project_active) {
-        (true, true) => TenantState::Active,
-        (true, false) => TenantState::ProjectInactive,
-        (false, _) => TenantState::OrganizationInactive,
-    }
-}
-
-/// PostgreSQL writes a single address without a mask. An element that is none allows nobody.
-fn allowed_ips(texts: Option<Vec<Option<String>>>) -> AllowedIps {
-    let network = |text: Option<String>| {
-        let text = text?;
-        text.parse::<IpNet>()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .ok()
-    };
-    match texts {
-        None => AllowedIps::Any,
-        Some(texts) if texts.is_empty() => AllowedIps::Any,
-        Some(texts) => AllowedIps::Only(texts.into_iter().filter_map(network).collect()),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -3,17 +3,22 @@
 //! Guarantees: a key that is replaced is at no moment unknown, unless its text is another one now; counts every change, so that
 //! whoever keeps a copy knows that it is old.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod arriving;
+mod rows;
+
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use domain::{ApiKeyId, KeyHash, OrgId, ProjectId};
+use domain::{ApiKeyId, OrgId};
 use metrics::gauge;
 use policy_engine::Engine;
 use proxy::{KeyIndex, KeyRecord, McpRegistry, McpServers, UpstreamObjects};
 
+pub(super) use self::arriving::Arriving;
+use self::rows::Rows;
 use super::load::{Fingerprint, Loaded, Scope, Targets};
 use super::rules::{OrgRules, Rules, Whose};
-use super::saved::{Saved, SavedOrganization};
+use super::saved::{Saved, SavedOrganization, Sharing};
 
 /// What the data plane reads, and what is known of where it comes from.
 pub(crate) struct Memory {
@@ -21,17 +26,8 @@ pub(crate) struct Memory {
     mcp_servers: Arc<McpRegistry>,
     objects: Arc<UpstreamObjects>,
     rules: Rules,
-    known: HashMap<ApiKeyId, Known>,
+    rows: Rows,
     changes: u64,
-}
-
-/// Where a loaded key is in the index, and what it hangs on.
-struct Known {
-    hash: Option<KeyHash>,
-    project_id: ProjectId,
-    org_id: OrgId,
-    org_slug: Arc<str>,
-    row_hash: i64,
 }
 
 /// Tells two states apart; one that is made again by way of another is a third.
@@ -43,17 +39,10 @@ pub(super) struct Edition {
 
 /// All of it, at one moment. Objects may be added while it is looked at.
 pub(super) struct Contents {
-    pub(super) keys: Vec<HeldKey>,
+    pub(super) keys: Vec<Arc<KeyRecord>>,
     pub(super) organizations: Vec<SavedOrganization>,
     pub(super) mcp_servers: Arc<McpServers>,
     pub(super) objects: Arc<UpstreamObjects>,
-}
-
-/// A key as the data plane has it, and what else is needed to make it again.
-pub(super) struct HeldKey {
-    pub(super) hash: KeyHash,
-    pub(super) org_slug: Arc<str>,
-    pub(super) record: Arc<KeyRecord>,
 }
 
 impl Memory {
@@ -69,7 +58,7 @@ impl Memory {
             mcp_servers,
             objects,
             rules: Rules::new(engine),
-            known: HashMap::new(),
+            rows: Rows::default(),
             changes: 0,
         }
     }
@@ -103,36 +92,7 @@ impl Memory {
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
-        let hash = self
-            .known
-            .values()
-            .fold(0, |hash, known| hash ^ known.row_hash);
-        Fingerprint {
-            rows: i64::try_from(self.known.len()).unwrap_or(i64::MAX),
-            hash,
-        }
-    }
-
-    /// Puts in force what was loaded of a scope, and forgets what is gone from it.
-    pub(super) fn replace(&mut self, scope: &Scope, loaded: Vec<Loaded>) {
-        self.changes += 1;
-        let present: HashSet<ApiKeyId> = loaded.iter().map(|key| key.id).collect();
-        for key in loaded {
-            self.put(key);
-        }
-        let index = &self.index;
-        self.known.retain(|id, known| {
-            let gone = !present.contains(id) && scope.covers(*id, known.project_id, known.org_id);
-            if let Some(hash) = known.hash.filter(|_| gone) {
-                index.remove(&hash, *id);
-            }
-            !gone
-        });
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a gauge; there are fewer than 2^52 keys"
-        )]
-        gauge!("mindweave_keys_loaded").set(self.index.len() as f64);
+        self.rows.fingerprint()
     }
 
     /// Says that a key which isn't here doesn't exist.
@@ -153,18 +113,8 @@ impl Memory {
     }
 
     pub(super) fn contents(&self) -> Contents {
-        let held = |(id, known): (&ApiKeyId, &Known)| {
-            let hash = known.hash?;
-            let record = self.index.get(&hash).filter(|record| record.id == *id)?;
-            let org_slug = Arc::clone(&known.org_slug);
-            Some(HeldKey {
-                hash,
-                org_slug,
-                record,
-            })
-        };
         Contents {
-            keys: self.known.iter().filter_map(held).collect(),
+            keys: self.rows.records().cloned().collect(),
             organizations: self.rules.contents(),
             mcp_servers: self.mcp_servers.load_full(),
             objects: Arc::clone(&self.objects),
@@ -180,39 +130,36 @@ impl Memory {
         self.replace_mcp_servers(saved.mcp_servers());
         // And under which rules keys are.
         self.rules.restore(saved.organizations);
-        let keys = saved.keys.into_iter();
-        let loaded = keys.map(|key| key.into_loaded(targets)).collect();
-        self.replace(&Scope::All, loaded);
+        let mut sharing = Sharing::new(targets);
+        let mut arriving = Arriving::new(&Scope::All, self);
+        for key in saved.keys {
+            arriving.take(key.into_loaded(&mut sharing), self);
+        }
+        arriving.finish(self);
     }
 
     fn put(&mut self, loaded: Loaded) {
-        let Loaded {
-            id,
-            project_id,
-            org_id,
-            org_slug,
-            row_hash,
-            key,
-        } = loaded;
-        let hash = key.as_ref().map(|(hash, _)| *hash);
-        let before = self.known.insert(
-            id,
-            Known {
-                hash,
-                project_id,
-                org_id,
-                org_slug,
-                row_hash,
-            },
-        );
-        if let Some(outdated) = before
-            .and_then(|before| before.hash)
-            .filter(|before| Some(*before) != hash)
-        {
+        let id = loaded.row.id();
+        let put = self.rows.put(loaded);
+        if let Some(outdated) = put.outdated {
             self.index.remove(&outdated, id);
         }
-        if let Some((hash, record)) = key {
-            self.index.insert(hash, record);
+        if let Some(record) = put.record {
+            self.index.insert(record);
         }
+    }
+
+    fn keep(&mut self, scope: &Scope, present: &HashSet<ApiKeyId>) {
+        let index = &self.index;
+        let forget = |record: &KeyRecord| index.remove(&record.hash, record.id);
+        self.rows.keep(scope, present, forget);
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a gauge; there are fewer than 2^52 keys"
+    )]
+    fn show_count(&self) {
+        gauge!("mindweave_keys_loaded").set(self.index.len() as f64);
     }
 }

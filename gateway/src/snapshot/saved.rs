@@ -1,11 +1,13 @@
 //! What is kept on disk of what is in memory, field by field.
 //!
 //! Guarantees: no text of a key, only its SHA-256; no key of an upstream. Who answers a key is decided by the configuration that
-//! is in force when it is read. The words here, and those of [`OrgSource`] and [`ProjectSource`], are those of the file: changing
+//! is in force when it is read. The words here and in `words`, and those of [`OrgSource`] and [`ProjectSource`], are those of the file: changing
 //! one takes a new version of its format.
 
 mod hex;
 mod objects;
+mod sharing;
+mod words;
 
 use std::sync::Arc;
 
@@ -13,28 +15,33 @@ use domain::{ApiKeyId, KeyHash, KeyKind, McpServerId, OrgId, ProjectId, Timestam
 use ipnet::IpNet;
 use policy_engine::{OrgSource, ProjectSource};
 use proxy::{
-    AllowedIps, KeyRecord, KeyStatus, McpServers, OnClientDisconnect, Scopes, TenantState,
-    UpstreamObjects,
+    AllowedIps, KeyRecord, KeyStatus, McpServers, Scopes, Tenant, TenantState, UpstreamObjects,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::load::{Loaded, Targets};
-use super::memory::{Contents, HeldKey};
+pub(super) use self::sharing::Sharing;
+use self::words::{Kind, Reaction, State, Status};
+use super::load::{KeyRow, Loaded};
+use super::memory::Contents;
 
 /// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Saved {
+pub(super) struct Saved<Keys = Vec<SavedKey>> {
     /// Whose state this is.
     pub(super) database: String,
     /// When it was last known to be that.
     verified_unix_micros: i64,
-    pub(super) keys: Vec<SavedKey>,
+    pub(super) keys: Keys,
     pub(super) organizations: Vec<SavedOrganization>,
     mcp_servers: Vec<SavedServer>,
     #[serde(with = "objects")]
     pub(super) objects: Arc<UpstreamObjects>,
 }
+
+/// Keys that are written from where they are, one after the other.
+#[derive(Debug)]
+pub(super) struct HeldKeys(Vec<Arc<KeyRecord>>);
 
 /// An organization's rules, as they came from the database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,7 +59,7 @@ pub(super) struct SavedKey {
     id: ApiKeyId,
     project_id: ProjectId,
     org_id: OrgId,
-    org_slug: String,
+    org_slug: Box<str>,
     user_id: Option<UserId>,
     #[serde(with = "hex")]
     hash: KeyHash,
@@ -62,10 +69,10 @@ pub(super) struct SavedKey {
     status: KeyStatus,
     expires_unix_micros: Option<i64>,
     /// `null`: from anywhere. An empty list: from nowhere.
-    allowed_ips: Option<Vec<IpNet>>,
+    allowed_ips: Option<Box<[IpNet]>>,
     may_read: bool,
     may_write: bool,
-    #[serde(with = "Tenant")]
+    #[serde(with = "State")]
     tenant: TenantState,
     on_client_disconnect: Option<Reaction>,
 }
@@ -78,38 +85,8 @@ struct SavedServer {
     name: String,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "KeyKind", rename_all = "snake_case")]
-enum Kind {
-    Live,
-    Test,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "KeyStatus", rename_all = "snake_case")]
-enum Status {
-    Active,
-    Revoked,
-    Expired,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "TenantState", rename_all = "snake_case")]
-enum Tenant {
-    Active,
-    ProjectInactive,
-    OrganizationInactive,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Reaction {
-    Cancel,
-    Drain,
-}
-
-impl Saved {
-    pub(super) fn new(database: String, verified_at: Timestamp, contents: &Contents) -> Self {
+impl Saved<HeldKeys> {
+    pub(super) fn new(database: String, verified_at: Timestamp, contents: Contents) -> Self {
         let server = |(project_id, id, name): (_, _, &str)| SavedServer {
             project_id,
             id,
@@ -118,13 +95,21 @@ impl Saved {
         Self {
             database,
             verified_unix_micros: verified_at.unix_micros,
-            keys: contents.keys.iter().map(SavedKey::of).collect(),
-            organizations: contents.organizations.clone(),
+            keys: HeldKeys(contents.keys),
+            organizations: contents.organizations,
             mcp_servers: contents.mcp_servers.iter().map(server).collect(),
-            objects: Arc::clone(&contents.objects),
+            objects: contents.objects,
         }
     }
+}
 
+impl Serialize for HeldKeys {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|record| SavedKey::of(record)))
+    }
+}
+
+impl Saved {
     pub(super) fn verified_at(&self) -> Timestamp {
         Timestamp {
             unix_micros: self.verified_unix_micros,
@@ -141,17 +126,11 @@ impl Saved {
 }
 
 impl SavedKey {
-    fn of(held: &HeldKey) -> Self {
-        let HeldKey {
-            hash,
-            org_slug,
-            record,
-        } = held;
+    fn of(record: &KeyRecord) -> Self {
         // All fields are named, so that a new one isn't forgotten here.
         let KeyRecord {
+            hash,
             id,
-            project_id,
-            org_id,
             user_id,
             kind,
             status,
@@ -159,15 +138,21 @@ impl SavedKey {
             allowed_ips,
             scopes,
             tenant,
+        } = record;
+        let Tenant {
+            project_id,
+            org_id,
+            org_slug,
+            state,
             target: _,
             own_upstream_key: _,
             on_client_disconnect,
-        } = record.as_ref();
+        } = tenant.as_ref();
         Self {
             id: *id,
             project_id: *project_id,
             org_id: *org_id,
-            org_slug: org_slug.to_string(),
+            org_slug: org_slug.clone(),
             user_id: *user_id,
             hash: *hash,
             kind: *kind,
@@ -179,19 +164,27 @@ impl SavedKey {
             },
             may_read: scopes.read,
             may_write: scopes.write,
-            tenant: *tenant,
+            tenant: *state,
             on_client_disconnect: on_client_disconnect.map(Reaction::of),
         }
     }
 
     /// As if it came from the database; nothing is known of its row.
-    pub(super) fn into_loaded(self, targets: &Targets) -> Loaded {
-        let (target, own_upstream_key) = targets.of(self.kind, &self.org_slug);
-        let expires_at = self.expires_unix_micros;
-        let record = KeyRecord {
-            id: self.id,
+    pub(super) fn into_loaded(self, sharing: &mut Sharing<'_>) -> Loaded {
+        let (target, own_upstream_key) = sharing.targets.of(self.kind, &self.org_slug);
+        let tenant = Tenant {
             project_id: self.project_id,
             org_id: self.org_id,
+            org_slug: self.org_slug,
+            state: self.tenant,
+            target,
+            own_upstream_key,
+            on_client_disconnect: self.on_client_disconnect.map(Reaction::meant),
+        };
+        let expires_at = self.expires_unix_micros;
+        let record = KeyRecord {
+            hash: self.hash,
+            id: self.id,
             user_id: self.user_id,
             kind: self.kind,
             status: self.status,
@@ -201,34 +194,11 @@ impl SavedKey {
                 read: self.may_read,
                 write: self.may_write,
             },
-            tenant: self.tenant,
-            target,
-            own_upstream_key,
-            on_client_disconnect: self.on_client_disconnect.map(Reaction::meant),
+            tenant: sharing.shared(self.kind, tenant),
         };
         Loaded {
-            id: self.id,
-            project_id: self.project_id,
-            org_id: self.org_id,
-            org_slug: self.org_slug.into(),
             row_hash: 0,
-            key: Some((self.hash, record)),
-        }
-    }
-}
-
-impl Reaction {
-    fn of(meant: OnClientDisconnect) -> Self {
-        match meant {
-            OnClientDisconnect::Cancel => Self::Cancel,
-            OnClientDisconnect::Drain => Self::Drain,
-        }
-    }
-
-    fn meant(self) -> OnClientDisconnect {
-        match self {
-            Self::Cancel => OnClientDisconnect::Cancel,
-            Self::Drain => OnClientDisconnect::Drain,
+            row: KeyRow::Key(Arc::new(record)),
         }
     }
 }

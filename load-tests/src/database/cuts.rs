@@ -28,7 +28,8 @@ pub(super) async fn run(plan: &Plan, report: &mut Report) {
     for (moment, mark) in MOMENTS {
         report.say(format_args!("{rounds} times the link is cut {moment}"));
         for _ in 0..rounds {
-            site.link.cut_after(mark);
+            // Not at the commit of a connection that only reads.
+            site.link.cut_after_both(b"PGCOPY", mark);
             site.link.is_cut().await;
             callers.more(30).await;
             site.link.restore();

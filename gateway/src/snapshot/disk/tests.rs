@@ -7,7 +7,7 @@ use crate::snapshot::memory::Memory;
 
 const OURS: &str = "db:5432/main";
 
-fn saved(database: &str) -> Saved {
+fn saved(database: &str) -> Saved<HeldKeys> {
     let memory = Memory::new(
         Arc::default(),
         Arc::default(),
@@ -15,7 +15,7 @@ fn saved(database: &str) -> Saved {
         Arc::new(policy_engine::Engine::new(crate::clock::system())),
     );
     let at = Timestamp { unix_micros: 7 };
-    Saved::new(database.to_owned(), at, &memory.contents())
+    Saved::new(database.to_owned(), at, memory.contents())
 }
 
 #[test]

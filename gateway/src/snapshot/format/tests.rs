@@ -10,16 +10,16 @@ use policy_engine::{
 };
 use proptest::prelude::*;
 use proxy::{
-    AllowedIps, KeyRecord, KeyStatus, McpServers, OnClientDisconnect, Scopes, Target, TenantState,
-    UpstreamObjects,
+    AllowedIps, KeyRecord, KeyStatus, McpServers, OnClientDisconnect, Scopes, Target, Tenant,
+    TenantState, UpstreamObjects,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::snapshot::load::{Loaded, Targets};
-use crate::snapshot::memory::{Contents, HeldKey};
-use crate::snapshot::saved::SavedOrganization;
+use crate::snapshot::load::{KeyRow, Targets};
+use crate::snapshot::memory::Contents;
+use crate::snapshot::saved::{SavedKey, SavedOrganization, Sharing};
 
 const DATABASE: &str = "db.internal:5432/mindweave";
 const VERIFIED_AT: Timestamp = Timestamp {
@@ -40,44 +40,52 @@ fn targets() -> Targets {
 }
 
 /// A live key of no particular properties.
-fn key(number: u128, org_slug: &str) -> HeldKey {
-    let targets = targets();
-    let (target, own_upstream_key) = targets.of(KeyKind::Live, org_slug);
-    HeldKey {
-        hash: KeyHash::of(&number.to_be_bytes()),
+fn key(number: u128, org_slug: &str) -> Arc<KeyRecord> {
+    let (target, own_upstream_key) = targets().of(KeyKind::Live, org_slug);
+    let tenant = Tenant {
+        project_id: ProjectId(Uuid::from_u128(number + 1)),
+        org_id: OrgId(Uuid::from_u128(number + 2)),
         org_slug: org_slug.into(),
-        record: Arc::new(KeyRecord {
-            id: ApiKeyId(Uuid::from_u128(number)),
-            project_id: ProjectId(Uuid::from_u128(number + 1)),
-            org_id: OrgId(Uuid::from_u128(number + 2)),
-            user_id: Some(UserId(Uuid::from_u128(number + 3))),
-            kind: KeyKind::Live,
-            status: KeyStatus::Active,
-            expires_at: None,
-            allowed_ips: AllowedIps::Any,
-            scopes: Scopes {
-                read: true,
-                write: true,
-            },
-            tenant: TenantState::Active,
-            target,
-            own_upstream_key,
-            on_client_disconnect: None,
-        }),
-    }
+        state: TenantState::Active,
+        target,
+        own_upstream_key,
+        on_client_disconnect: None,
+    };
+    Arc::new(KeyRecord {
+        hash: KeyHash::of(&number.to_be_bytes()),
+        id: ApiKeyId(Uuid::from_u128(number)),
+        user_id: Some(UserId(Uuid::from_u128(number + 3))),
+        kind: KeyKind::Live,
+        status: KeyStatus::Active,
+        expires_at: None,
+        allowed_ips: AllowedIps::Any,
+        scopes: Scopes {
+            read: true,
+            write: true,
+        },
+        tenant: Arc::new(tenant),
+    })
 }
 
-fn changed(key: HeldKey, change: impl FnOnce(&mut KeyRecord)) -> HeldKey {
-    let mut record = KeyRecord::clone(&key.record);
-    change(&mut record);
-    HeldKey {
-        record: Arc::new(record),
-        ..key
+fn changed(mut key: Arc<KeyRecord>, change: impl FnOnce(&mut KeyRecord)) -> Arc<KeyRecord> {
+    change(Arc::make_mut(&mut key));
+    key
+}
+
+fn tenant(key: &mut KeyRecord) -> &mut Tenant {
+    Arc::make_mut(&mut key.tenant)
+}
+
+/// What a key becomes that is read.
+fn restored(key: SavedKey, targets: &Targets) -> Arc<KeyRecord> {
+    match key.into_loaded(&mut Sharing::new(targets)).row {
+        KeyRow::Key(record) => record,
+        KeyRow::Senseless { .. } => panic!("a key that was written makes sense"),
     }
 }
 
 /// Each value that a field can have, and texts that nobody would choose.
-fn odd_keys() -> Vec<HeldKey> {
+fn odd_keys() -> Vec<Arc<KeyRecord>> {
     let changes: [fn(&mut KeyRecord); 13] = [
         |key| key.user_id = None,
         |key| key.status = KeyStatus::Revoked,
@@ -93,22 +101,23 @@ fn odd_keys() -> Vec<HeldKey> {
                 unix_micros: i64::MIN,
             });
         },
-        |key| key.allowed_ips = AllowedIps::Only(Vec::new()),
+        |key| key.allowed_ips = AllowedIps::Only([].into()),
         |key| {
             let networks = ["0.0.0.0/0", "10.1.2.3/8", "::/0", "2001:db8::1/128"];
             key.allowed_ips = AllowedIps::Only(networks.map(|text| text.parse().unwrap()).into());
         },
         |key| key.scopes.read = false,
         |key| key.scopes.write = false,
-        |key| key.tenant = TenantState::ProjectInactive,
-        |key| key.tenant = TenantState::OrganizationInactive,
-        |key| key.on_client_disconnect = Some(OnClientDisconnect::Drain),
+        |key| tenant(key).state = TenantState::ProjectInactive,
+        |key| tenant(key).state = TenantState::OrganizationInactive,
+        |key| tenant(key).on_client_disconnect = Some(OnClientDisconnect::Drain),
     ];
     let slugs = ["acme", "", "a\"b\\c\n\0", "größe-😀", "ACME", " acme "];
     let test_key = changed(key(9_000, "acme"), |key| {
         key.kind = KeyKind::Test;
-        key.on_client_disconnect = Some(OnClientDisconnect::Cancel);
-        (key.target, key.own_upstream_key) = targets().of(KeyKind::Test, "acme");
+        let tenant = tenant(key);
+        tenant.on_client_disconnect = Some(OnClientDisconnect::Cancel);
+        (tenant.target, tenant.own_upstream_key) = targets().of(KeyKind::Test, "acme");
     });
     let changes = changes.into_iter().enumerate();
     let changed = changes.map(|(n, change)| changed(key(1_000 + 10 * n as u128, "other"), change));
@@ -117,7 +126,7 @@ fn odd_keys() -> Vec<HeldKey> {
     changed.chain(named).chain([test_key]).collect()
 }
 
-fn contents(keys: Vec<HeldKey>) -> Contents {
+fn contents(keys: Vec<Arc<KeyRecord>>) -> Contents {
     let mut mcp_servers = McpServers::default();
     for (number, name) in [(1, "github"), (1, "files.of us"), (2, "\"\\\u{7f}ö")] {
         let id = McpServerId(Uuid::from_u128(100 + number));
@@ -197,12 +206,15 @@ fn organizations() -> Vec<SavedOrganization> {
     ]
 }
 
-fn encoded(contents: &Contents) -> Vec<u8> {
-    encode(&Saved::new(DATABASE.to_owned(), VERIFIED_AT, contents)).unwrap()
+fn encoded(contents: Contents) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let saved = Saved::new(DATABASE.to_owned(), VERIFIED_AT, contents);
+    write(&saved, &mut bytes).unwrap();
+    bytes
 }
 
 fn small() -> Vec<u8> {
-    encoded(&contents(vec![key(1, "acme")]))
+    encoded(contents(vec![key(1, "acme")]))
 }
 
 fn sorted<T: Ord>(values: impl IntoIterator<Item = T>) -> BTreeSet<T> {
@@ -216,33 +228,38 @@ fn refused(bytes: &[u8]) -> FormatError {
 
 #[test]
 fn all_that_the_data_plane_needs_comes_back() {
-    let kept = contents(odd_keys());
-    let read = decode(&encoded(&kept)).unwrap();
+    let keys = odd_keys();
+    let kept = contents(keys.clone());
+    let read = decode(&encoded(contents(keys.clone()))).unwrap();
     assert_eq!(read.database, DATABASE);
     assert_eq!(read.verified_at(), VERIFIED_AT);
     assert_eq!(read.organizations, kept.organizations);
     let servers = read.mcp_servers();
     assert_eq!(sorted(servers.iter()), sorted(kept.mcp_servers.iter()));
     assert_eq!(sorted(read.objects.iter()), sorted(kept.objects.iter()));
-    assert_eq!(read.keys.len(), kept.keys.len());
-    for (key, kept) in read.keys.into_iter().zip(&kept.keys) {
-        let loaded = key.into_loaded(&targets());
-        let Loaded {
-            id,
-            project_id,
-            org_id,
-            org_slug,
-            key,
-            ..
-        } = loaded;
-        let record = KeyRecord::clone(&kept.record);
-        assert_eq!(
-            (id, project_id, org_id),
-            (record.id, record.project_id, record.org_id)
-        );
-        assert_eq!(org_slug, kept.org_slug);
-        assert_eq!(key, Some((kept.hash, record)));
-    }
+    let targets = targets();
+    let read = read.keys.into_iter().map(|key| restored(key, &targets));
+    assert_eq!(read.collect::<Vec<_>>(), keys);
+}
+
+#[test]
+fn keys_of_a_project_share_what_they_have_in_common() {
+    let one = key(1, "acme");
+    let same = changed(Arc::clone(&one), |key| key.status = KeyStatus::Revoked);
+    let other = changed(Arc::clone(&one), |key| {
+        tenant(key).state = TenantState::ProjectInactive;
+    });
+    let targets = targets();
+    let mut sharing = Sharing::new(&targets);
+    let keys = vec![one, same, other];
+    let read = decode(&encoded(contents(keys))).unwrap().keys.into_iter();
+    let read = read.map(|key| match key.into_loaded(&mut sharing).row {
+        KeyRow::Key(record) => record,
+        KeyRow::Senseless { .. } => panic!("a key that was written makes sense"),
+    });
+    let keys: Vec<_> = read.collect();
+    assert!(Arc::ptr_eq(&keys[0].tenant, &keys[1].tenant));
+    assert_ne!(keys[0].tenant, keys[2].tenant);
 }
 
 #[test]
@@ -253,14 +270,14 @@ fn who_answers_a_key_is_for_the_present_configuration_to_say() {
         ..targets()
     };
     let key = read.keys.into_iter().next().unwrap();
-    let (_, record) = key.into_loaded(&targets).key.unwrap();
+    let record = restored(key, &targets);
     assert_eq!(record.target, targets.live);
     assert!(!record.own_upstream_key);
 }
 
 #[test]
 fn neither_keys_nor_secrets_are_in_it() {
-    let text = String::from_utf8(encoded(&contents(odd_keys()))).unwrap();
+    let text = String::from_utf8(encoded(contents(odd_keys()))).unwrap();
     assert!(!text.contains("upstream-secret"), "{text}");
     assert!(!text.contains("mw_sk_"), "{text}");
 }
@@ -273,7 +290,7 @@ fn nothing_is_a_state_too() {
         mcp_servers: Arc::default(),
         objects: Arc::default(),
     };
-    let read = decode(&encoded(&nothing)).unwrap();
+    let read = decode(&encoded(nothing)).unwrap();
     assert!(read.keys.is_empty() && read.objects.is_empty());
 }
 
@@ -343,7 +360,7 @@ fn a_field_that_this_version_does_not_know_is_not_passed_over() {
     let more = content.replacen("\"org_slug\"", "\"forbidden\":true,\"org_slug\"", 1);
     assert_ne!(more, content);
     let signed = format!("{title}\n{more}\n");
-    let sum = sum_line(signed.as_bytes());
+    let sum = sum_line(Sha256::new_with_prefix(&signed));
     let error = refused(format!("{signed}{sum}").as_bytes());
     assert!(matches!(error, FormatError::Content(_)), "{error}");
 }
@@ -360,8 +377,8 @@ proptest! {
 
     #[test]
     fn any_slug_comes_back(slug in any::<String>()) {
-        let read = decode(&encoded(&contents(vec![key(1, &slug)]))).unwrap();
+        let read = decode(&encoded(contents(vec![key(1, &slug)]))).unwrap();
         let key = read.keys.into_iter().next().unwrap();
-        prop_assert_eq!(&*key.into_loaded(&targets()).org_slug, slug.as_str());
+        prop_assert_eq!(&*restored(key, &targets()).org_slug, slug.as_str());
     }
 }

@@ -7,13 +7,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::OrgId;
-use proxy::{KeyRecord, TenantState};
 use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use super::{Whose, load};
 use crate::snapshot::change::Change;
-use crate::snapshot::load::Loaded;
 use crate::snapshot::{Snapshot, SnapshotError, answered};
 
 /// There may be many organizations, and many members.
@@ -82,24 +80,8 @@ impl Snapshot {
         self.load_rules_of(client, unlike).await
     }
 
-    /// Loads the rules of keys that can't be answered without them.
-    pub(in crate::snapshot) async fn load_rules_for(
-        &mut self,
-        client: &Client,
-        keys: &[Loaded],
-    ) -> Result<(), SnapshotError> {
-        let rules = self.memory.rules();
-        let is_without = |key: &&Loaded| {
-            let is_in_use = |record: &KeyRecord| record.tenant == TenantState::Active;
-            let record = key.key.as_ref().map(|(_, record)| record);
-            record.is_some_and(is_in_use) && !rules.knows(key.project_id)
-        };
-        let without = keys.iter().filter(is_without).map(|key| key.org_id);
-        let without = without.collect();
-        self.load_rules_of(client, without).await
-    }
-
-    async fn load_rules_of(
+    /// Loads those of some organizations.
+    pub(in crate::snapshot) async fn load_rules_of(
         &mut self,
         client: &Client,
         organizations: BTreeSet<OrgId>,
