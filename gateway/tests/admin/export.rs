@@ -255,7 +255,8 @@ async fn memory_is_bounded_whatever_the_size_and_however_slow_the_reader() {
         tokio::task::yield_now().await;
     }
     assert!(bytes > 50 << 20, "{bytes} bytes");
-    let grown = (most - before) >> 10;
+    // What the allocator gives back meanwhile may be more than what is taken.
+    let grown = most.saturating_sub(before) >> 10;
     println!("{} MiB read, {grown} MiB more resident", bytes >> 20);
     assert!(grown < 40, "{grown} MiB more for {} MiB", bytes >> 20);
 }
