@@ -85,9 +85,8 @@ async fn usage_is_counted_then_dropped_and_keys_expire() {
     assert_eq!(client.ask().await.error_code(), "key_expired");
     eventually("the run has ended", || async {
         let lag = gateway.metric("mindweave_usage_rollup_lag_seconds").await;
-        // What is stored ends five minutes ago or a little before.
-        assert!(lag == 0.0 || (300.0..480.0).contains(&lag), "{lag}");
-        (lag > 0.0).then_some(())
+        // What is counted ends five minutes ago or a little before; as long as nothing is, it is the age of the oldest row.
+        (300.0..480.0).contains(&lag).then_some(())
     })
     .await;
 }
