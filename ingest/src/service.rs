@@ -28,6 +28,8 @@ use crate::spooled::Spooled;
 use crate::streams::{SpoolOptions, SpoolStartError, Streams};
 use crate::writer::{Shared, Writer};
 
+/// Events of one lane that are kept at the most; more wait for the flusher.
+const KEPT_EVENTS: u32 = 4096;
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// How events are gathered and stored.
@@ -258,9 +260,6 @@ fn recover(root: &Path, streams: &mut Streams) -> Result<(), SpoolStartError> {
     }
     Ok(())
 }
-
-/// Events of one lane that are kept at the most; more wait for the flusher.
-const KEPT_EVENTS: u32 = 4096;
 
 type Lanes = (Vec<Lane>, Vec<LaneEnd>, Vec<PathBuf>);
 

@@ -13,6 +13,7 @@ use super::peers::{self, Process};
 use super::who::Who;
 use crate::kernel::Processes;
 use crate::plan::Plan;
+use crate::simulator::Simulator;
 
 /// How long the gateway may take to store what it has, and how often it is asked: each look costs it some of what is measured.
 const STORING: Duration = Duration::from_secs(60);
@@ -44,7 +45,7 @@ pub(super) struct Contestants {
     /// What the gateways know, if there are any.
     pub(super) scene: Option<Scene>,
     keys: Arc<[HeaderValue]>,
-    _upstream: Process,
+    _upstream: Simulator,
     _folder: tempfile::TempDir,
 }
 
@@ -52,7 +53,8 @@ impl Contestants {
     /// Those of `wanted`, who know so many keys.
     pub(super) async fn start(wanted: &[Who], key_count: u32, plan: &Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (simulator, upstream) = peers::simulator(plan);
+        let simulator = Simulator::start(plan);
+        let upstream = simulator.address();
         let keys = Keys::generate(key_count);
         let mut all = Vec::new();
         let mut missing = Vec::new();

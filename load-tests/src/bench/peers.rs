@@ -1,7 +1,6 @@
-//! Programs that the gateway is compared with, and the upstream of all.
+//! Programs that the gateway is compared with.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +11,6 @@ use tokio::net::TcpStream;
 
 use super::who::Who;
 use crate::kernel::Processes;
-use crate::plan::Plan;
 
 /// A program that ends with this.
 #[derive(Debug)]
@@ -31,18 +29,6 @@ impl Process {
         let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
         Processes(vec![pid.unwrap()])
     }
-}
-
-/// The Claude API without a model.
-pub(super) fn simulator(plan: &Plan) -> (Process, SocketAddr) {
-    let mut command = Command::new(&plan.binary);
-    command.args(["simulator", "--listen", "127.0.0.1:0"]);
-    command.stdout(Stdio::piped());
-    let mut process = Process(command.spawn().unwrap());
-    let said = process.0.stdout.take().unwrap();
-    let line = BufReader::new(said).lines().next().unwrap().unwrap();
-    let (_, address) = line.split_once("http://").unwrap();
-    (process, address.parse().unwrap())
 }
 
 /// A proxy that lets connections in, or why there is none.

@@ -56,17 +56,16 @@ impl UpstreamBody {
     pub(crate) fn needs_turns(&self) -> bool {
         self.line.is_none() && !self.has_ended
     }
-}
 
-impl UpstreamBody {
-    /// What has been read from the connection already. Nobody is woken for what comes: this is looked at again.
-    fn poll_arrived(&mut self) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let mut nobody = Context::from_waker(Waker::noop());
-        let polled = Pin::new(&mut self.body).poll_frame(&mut nobody);
+    /// What has been read from the connection already.
+    fn poll_arrived(&mut self, ctx: &mut Context<'_>) -> Polled {
+        let polled = Pin::new(&mut self.body).poll_frame(ctx);
         self.has_ended |= matches!(polled, Poll::Ready(None));
         polled
     }
 }
+
+type Polled = Poll<Option<hyper::Result<Frame<Bytes>>>>;
 
 impl From<Incoming> for UpstreamBody {
     /// One whose connection is another task's business.
@@ -83,21 +82,18 @@ impl Body for UpstreamBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        ctx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let polled = match self.poll_arrived() {
-            Poll::Ready(frame) => return Poll::Ready(frame),
-            Poll::Pending => {
-                if let Some(taken) = &mut self.line {
-                    taken.line.work(ctx);
-                }
-                Pin::new(&mut self.body).poll_frame(ctx)
+    fn poll_frame(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Polled {
+        if self.line.is_some() {
+            // Nobody is woken for what comes of the work that follows: it is looked at right behind it.
+            let arrived = self.poll_arrived(&mut Context::from_waker(Waker::noop()));
+            if arrived.is_ready() {
+                return arrived;
             }
-        };
-        self.has_ended |= matches!(polled, Poll::Ready(None));
-        polled
+        }
+        if let Some(taken) = &mut self.line {
+            taken.line.work(ctx);
+        }
+        self.poll_arrived(ctx)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -114,13 +110,14 @@ impl Drop for UpstreamBody {
         let Some(mut taken) = self.line.take() else {
             return;
         };
-        let mut has_ended = self.has_ended || self.body.is_end_stream();
-        if !has_ended {
+        self.has_ended |= self.body.is_end_stream();
+        if !self.has_ended {
             // Behind the last event of a stream nobody may have looked: its end has come with it.
-            taken.line.work(&mut Context::from_waker(Waker::noop()));
-            has_ended = matches!(self.poll_arrived(), Poll::Ready(None));
+            let mut nobody = Context::from_waker(Waker::noop());
+            taken.line.work(&mut nobody);
+            drop(self.poll_arrived(&mut nobody));
         }
-        if has_ended {
+        if self.has_ended {
             taken.pool.give_back(taken.server, taken.line);
         }
     }

@@ -23,8 +23,10 @@ const TIDY_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Pool {
     connector: CountedConnector,
     /// By their servers, of which there are few; the one used last stands last, and is used first.
-    idle: RefCell<Vec<(Rc<Target>, Vec<Idle>)>>,
+    idle: RefCell<Vec<OfServer>>,
 }
+
+type OfServer = (Rc<Target>, Vec<Idle>);
 
 struct Idle {
     line: Line,
@@ -82,8 +84,7 @@ impl Pool {
 
     fn take(&self, target: &Target) -> Option<(Rc<Target>, Line)> {
         let mut idle = self.idle.borrow_mut();
-        let is_it = |(server, _): &&mut (Rc<Target>, Vec<Idle>)| server.is_same_server(target);
-        let (server, lines) = idle.iter_mut().find(is_it)?;
+        let (server, lines) = of_server(&mut idle, target)?;
         while let Some(mut kept) = lines.pop() {
             if kept.line.is_ready() {
                 return Some((Rc::clone(server), kept.line));
@@ -100,8 +101,7 @@ impl Pool {
         let since = Instant::now();
         let kept = Idle { line, since };
         let mut idle = self.idle.borrow_mut();
-        let is_it = |(known, _): &&mut (Rc<Target>, Vec<Idle>)| known.is_same_server(&server);
-        match idle.iter_mut().find(is_it) {
+        match of_server(&mut idle, &server) {
             Some((_, lines)) => lines.push(kept),
             None => idle.push((server, vec![kept])),
         }
@@ -126,4 +126,9 @@ impl Pool {
         }
         idle.retain(|(_, lines)| !lines.is_empty());
     }
+}
+
+fn of_server<'a>(idle: &'a mut [OfServer], target: &Target) -> Option<&'a mut OfServer> {
+    idle.iter_mut()
+        .find(|(server, _)| server.is_same_server(target))
 }
