@@ -1,5 +1,5 @@
 //! Deciding about a request by rules that say what may be asked, more and more of them, none of which holds anything; what
-//! budgets add is `reserve`'s.
+//! budgets add is `reserve`'s. And what ten policies of each kind cost, limits among them.
 //!
 //! Beside it what it can't do without: one read of a `DashMap` for the project's rules.
 
@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use benches::policies::{admit, engine, rule};
+use benches::policies::{self, admit, engine, rule, settle};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dashmap::DashMap;
 use domain::{PriceBook, ProjectId};
@@ -36,5 +36,20 @@ fn evaluate(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, evaluate);
+/// Ten policies of a kind, held on and settled where they are limits.
+fn kinds(criterion: &mut Criterion) {
+    let prices = PriceBook::embedded().unwrap();
+    let mut group = criterion.benchmark_group("ten of a kind");
+    group.throughput(Throughput::Elements(10));
+    for (name, kind, rules) in policies::kinds() {
+        let policies = (0..10).map(|number| policies::source(number, kind, rules.clone()));
+        let engine = engine(policies.collect());
+        group.bench_function(BenchmarkId::new("gateway", name), |bencher| {
+            bencher.iter(|| settle(&engine, admit(&engine, &prices, 1)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, evaluate, kinds);
 criterion_main!(benches);

@@ -59,6 +59,44 @@ fn key_budget(number: usize) -> PolicySource {
     source(number, "usage", rules)
 }
 
+/// Policies of one kind, by name, none of which refuses anything.
+pub fn kinds() -> [(&'static str, &'static str, Value); 10] {
+    let plenty = 1_000_000_000_u64;
+    let long = "request.max_tokens > 32000";
+    [
+        ("models", "access", json!({"allowed_models": ["claude-*"]})),
+        (
+            "name",
+            "access",
+            json!({"denied_models": ["claude-instant-1"]}),
+        ),
+        ("address", "access", json!({"allowed_ips": ["10.0.0.0/8"]})),
+        ("max_tokens", "access", json!({"max_tokens": 100_000})),
+        (
+            "fields",
+            "compliance",
+            json!({"forbidden_fields": ["container"]}),
+        ),
+        (
+            "custom",
+            "custom",
+            json!({"expression": long, "message": "too long"}),
+        ),
+        (
+            "rate of a key",
+            "usage",
+            json!({"max_requests_per_minute": plenty, "per": "key"}),
+        ),
+        ("rate", "usage", json!({"max_requests_per_minute": plenty})),
+        ("cost", "usage", json!({"max_cost_per_day_usd": 1_000_000})),
+        (
+            "tokens of a user",
+            "usage",
+            json!({"max_tokens_per_hour": plenty, "per": "user"}),
+        ),
+    ]
+}
+
 /// One of three kinds of rules that say what may be asked, by turns.
 pub fn rule(number: usize) -> PolicySource {
     let (kind, rules) = match number % 3 {
@@ -75,7 +113,8 @@ pub fn rule(number: usize) -> PolicySource {
     source(number, kind, rules)
 }
 
-fn source(number: usize, kind: &str, rules: Value) -> PolicySource {
+/// A policy with these rules.
+pub fn source(number: usize, kind: &str, rules: Value) -> PolicySource {
     PolicySource {
         id: PolicyId(Uuid::from_u128(number as u128)),
         name: format!("policy {number}"),

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use domain::{Clock, OrgId, PolicyId, ProjectId, Timestamp};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 
 pub use admit::{Admitted, Explained, Refused, Spend};
 pub use compile::PolicyFaults;
@@ -40,7 +40,7 @@ use crate::source::{OrgSource, ProjectSource};
 pub struct Engine {
     rates: Rates,
     organizations: DashMap<OrgId, Organization>,
-    projects: DashMap<ProjectId, Arc<ProjectRules>>,
+    projects: DashMap<ProjectId, Arc<ProjectRules>, FxBuildHasher>,
 }
 
 /// How much is kept.
@@ -72,7 +72,7 @@ impl Engine {
         Self {
             rates: Rates::new(clock),
             organizations: DashMap::new(),
-            projects: DashMap::new(),
+            projects: DashMap::default(),
         }
     }
 

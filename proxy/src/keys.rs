@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use domain::{ApiKeyId, KeyHash};
+use rustc_hash::FxBuildHasher;
 
 pub use self::record::{
     AllowedIps, KeyRecord, KeyStatus, OnClientDisconnect, Scopes, Tenant, TenantState,
@@ -21,7 +22,7 @@ pub use self::record::{
 /// All keys by their hash.
 #[derive(Debug, Default)]
 pub struct KeyIndex {
-    keys: DashMap<ByHash, ()>,
+    keys: DashMap<ByHash, (), FxBuildHasher>,
     complete: AtomicBool,
 }
 

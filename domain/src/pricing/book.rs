@@ -1,7 +1,9 @@
 //! The book, and a look into it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::{Basis, Charge, Cost, Free, Item, Leg, Line, Row, SESSION_UNIT_MS, Span, Unpriced};
 use crate::model::undated;
@@ -19,7 +21,7 @@ pub struct PriceBook {
     pub(super) session_unit: Option<Picodollars>,
     pub(super) models: Vec<Model>,
     /// By id, alias, and both without their date.
-    pub(super) by_name: HashMap<String, usize>,
+    pub(super) by_name: FxHashMap<String, usize>,
 }
 
 /// A model's prices.

@@ -1,8 +1,9 @@
 //! The book as a file: JSON, checked in all its parts before any of it counts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
 use super::book::{Model, Multipliers, ONE, PriceBook, Prices, Rates, multiplied};
@@ -123,7 +124,7 @@ impl PriceBook {
                 _ => return wrong("session_per_hour", NO_PRICE),
             },
         };
-        let mut by_name = HashMap::new();
+        let mut by_name = FxHashMap::default();
         let mut models = Vec::with_capacity(file.models.len());
         for (index, model) in file.models.into_iter().enumerate() {
             let place = format!("models[{index}]");
@@ -156,7 +157,7 @@ fn wrong<T>(place: &str, what: &str) -> Checked<T> {
 }
 
 fn claim_names(
-    by_name: &mut HashMap<String, usize>,
+    by_name: &mut FxHashMap<String, usize>,
     model: &ModelFile,
     index: usize,
     place: &str,

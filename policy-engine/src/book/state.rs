@@ -60,12 +60,14 @@ impl State {
         let account = budget.account(&ask.holder, ask.model);
         let window = budget.limit.window;
         let asked = window.index(ask.at);
-        if self.counters.get(&account).is_none_or(Counter::is_stale) {
-            self.make(budget, account, ask, people);
-        }
-        let counter = self.counters.entry(account);
-        let counter = counter.or_insert_with(|| Counter::new(window, asked, 0));
-        counter.advance(asked);
+        let known = self.counters.get_mut(&account);
+        let counter = match known.filter(|counter| !counter.is_stale()) {
+            Some(counter) => {
+                counter.advance(asked);
+                *counter
+            }
+            None => self.make(budget, account, ask, people),
+        };
         // A clock that went back leaves the request in the window that is running.
         let index = counter.index();
         let standing = Standing {
@@ -77,8 +79,14 @@ impl State {
         (account, index, standing)
     }
 
-    /// Makes a counter from the ledger, or makes it right.
-    fn make(&mut self, budget: &Budget, account: Account, ask: &Ask<'_>, people: &People) {
+    /// Makes a counter from the ledger, or makes it right, in the window of the request.
+    fn make(
+        &mut self,
+        budget: &Budget,
+        account: Account,
+        ask: &Ask<'_>,
+        people: &People,
+    ) -> Counter {
         let window = budget.limit.window;
         let asked = window.index(ask.at);
         let index = self.counters.get(&account).map(Counter::index);
@@ -87,11 +95,12 @@ impl State {
         if let Some(counter) = self.counters.get_mut(&account) {
             counter.advance(index);
             counter.renew(spent);
-        } else {
-            self.make_room();
-            let counter = Counter::new(window, index, spent);
-            self.counters.insert(account, counter);
+            return *counter;
         }
+        self.make_room();
+        let counter = Counter::new(window, index, spent);
+        self.counters.insert(account, counter);
+        counter
     }
 
     /// Where there are many counters, those go that can be made again.

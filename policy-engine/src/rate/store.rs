@@ -7,12 +7,13 @@ use dashmap::{DashMap, Entry};
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::state::keyed::ShrinkableKeyedStateStore;
+use rustc_hash::FxBuildHasher;
 
 use crate::budget::Account;
 
 /// For each account the moment at which its bucket is full again; none of those that are full.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Levels(Arc<DashMap<Account, Nanos>>);
+pub(crate) struct Levels(Arc<DashMap<Account, Nanos, FxBuildHasher>>);
 
 /// What a bucket is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,6 +2,7 @@
 
 use domain::{Endpoint, Timestamp};
 
+use super::custom::Scope;
 use super::named::LazyNamed;
 use super::tools::LazyTools;
 use crate::budget::{Holder, People};
@@ -21,6 +22,8 @@ pub(crate) struct Context<'a> {
     pub(super) tools: LazyTools<'a>,
     /// The models it names beside its own, found once as well.
     pub(super) named: LazyNamed<'a>,
+    /// What its expressions see.
+    pub(super) expressions: Scope,
 }
 
 impl<'a> Context<'a> {
@@ -45,6 +48,7 @@ impl<'a> Context<'a> {
             now,
             tools: LazyTools::default(),
             named: LazyNamed::default(),
+            expressions: Scope::default(),
         }
     }
 

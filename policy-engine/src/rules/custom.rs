@@ -5,23 +5,22 @@
 
 mod compile;
 mod inspect;
+mod scope;
 mod variables;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use cel::{Env, Program, Value as CelValue};
+use cel::{Program, Value as CelValue};
 use serde_json::Value;
 
+pub(crate) use self::scope::Scope;
 use self::variables::Variable;
 use super::reader::{Item, Reader};
 use super::{Action, Context, Faults, Objection};
 
 /// The longest message, in bytes.
 const MOST_MESSAGE_BYTES: usize = 1_000;
-
-/// The standard functions, shared by all expressions.
-static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// What a custom policy says.
 #[derive(Debug, Clone)]
@@ -72,11 +71,7 @@ impl CustomRule {
 impl Expression {
     /// A panic of the interpreter is a failure as any other.
     fn is_false(&self, ctx: &Context<'_>) -> bool {
-        let evaluate = || {
-            let mut context = cel::Context::with_env(Arc::clone(&ENV));
-            variables::set(&mut context, &self.variables, ctx).ok()?;
-            self.program.execute(&context).ok()
-        };
+        let evaluate = || ctx.expressions.execute(&self.program, &self.variables, ctx);
         let value = catch_unwind(AssertUnwindSafe(evaluate));
         matches!(value, Ok(Some(CelValue::Bool(false))))
     }

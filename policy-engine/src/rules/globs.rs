@@ -12,6 +12,9 @@ const MOST_BYTES: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Globs {
     everything: bool,
+    /// What names begin with, of globs that are a word with `*` behind it, as most are.
+    beginnings: Vec<Box<str>>,
+    /// The others.
     set: GlobSet,
 }
 
@@ -25,8 +28,13 @@ impl Globs {
     /// Of globs that are fine one by one.
     pub(crate) fn of(item: &Item<'_>, globs: &[String], faults: &mut Faults) -> Option<Self> {
         let mut builder = GlobSetBuilder::new();
-        for glob in globs.iter().filter_map(|glob| compile(glob).ok()) {
-            builder.add(glob);
+        let mut beginnings = Vec::new();
+        for glob in globs {
+            if let Some(beginning) = beginning(glob) {
+                beginnings.push(beginning.into());
+            } else if let Ok(glob) = compile(glob) {
+                builder.add(glob);
+            }
         }
         let Ok(set) = builder.build() else {
             return item.fault(faults, "is too much for one set of globs");
@@ -34,16 +42,23 @@ impl Globs {
         let everything = globs
             .iter()
             .any(|glob| glob.trim_start_matches('*').is_empty());
-        Some(Self { everything, set })
+        Some(Self {
+            everything,
+            beginnings,
+            set,
+        })
     }
 
     pub(crate) fn covers(&self, name: &str) -> bool {
-        self.everything || self.set.is_match(name)
+        let mut beginnings = self.beginnings.iter();
+        self.everything
+            || beginnings.any(|beginning| name.starts_with(&**beginning))
+            || self.set.is_match(name)
     }
 
     /// Whether there is nothing it covers.
     pub(crate) fn is_empty(&self) -> bool {
-        self.set.is_empty()
+        self.beginnings.is_empty() && self.set.is_empty()
     }
 
     /// Whether there is nothing it wouldn't cover.
@@ -64,12 +79,20 @@ pub(crate) fn read_glob(item: &Item<'_>, faults: &mut Faults) -> Option<String> 
     }
 }
 
+/// What a name has to begin with, if that is all a glob asks for.
+fn beginning(glob: &str) -> Option<&str> {
+    let word = glob.strip_suffix('*')?;
+    let is_word = !word.contains(['*', '?', '[', ']', '{', '}', '\\']);
+    is_word.then_some(word)
+}
+
 fn compile(glob: &str) -> Result<globset::Glob, globset::Error> {
     GlobBuilder::new(glob).literal_separator(false).build()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -95,6 +118,16 @@ mod tests {
         ] {
             let covers = globs(&list).0.unwrap().covers(name);
             assert_eq!(covers, expected, "{list} {name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_word_with_a_star_is_what_a_name_begins_with(word in "[a-c./!,^\\n-]{0,3}", name in "[a-c./!,^\\n-]{0,6}") {
+            let glob = format!("{word}*");
+            prop_assert_eq!(beginning(&glob), Some(word.as_str()));
+            let expected = compile(&glob).unwrap().compile_matcher().is_match(&name);
+            prop_assert_eq!(globs(&json!([glob])).0.unwrap().covers(&name), expected);
         }
     }
 

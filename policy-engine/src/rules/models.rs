@@ -83,9 +83,10 @@ impl ModelSet {
 
     fn covers_lower_case(&self, model: &str) -> bool {
         let name = undated(model);
-        let glob = |globs: &Globs| globs.covers(model) || globs.covers(name);
+        let is_dated = name.len() != model.len();
+        let glob = |globs: &Globs| globs.covers(model) || is_dated && globs.covers(name);
         self.names.contains(model)
-            || self.names.contains(name)
+            || is_dated && self.names.contains(name)
             || self.dated.contains(model)
             || self.words.iter().any(|word| has_word(model, word))
             || self.globs.as_ref().is_some_and(glob)

@@ -40,12 +40,9 @@ impl<'a> Models<'a> {
         people: &People,
         place: usize,
     ) -> bool {
-        let counter = |place| {
-            let model = self.get(place);
-            let counts = budget.whose.counts(holder, people, model);
-            counts.then(|| budget.account(holder, model))
-        };
-        let own = counter(place);
-        own.is_some() && !(0..place).any(|before| counter(before) == own)
+        let counts = |place| budget.whose.counts(holder, people, self.get(place));
+        let counter = |place| budget.account(holder, self.get(place));
+        let is_before = |before| counts(before) && counter(before) == counter(place);
+        counts(place) && !(0..place).any(is_before)
     }
 }

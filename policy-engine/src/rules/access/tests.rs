@@ -215,6 +215,7 @@ fn an_ipv4_address_is_one_however_it_came() {
             caller: &caller,
             tools: Default::default(),
             named: Default::default(),
+            expressions: Default::default(),
             ..*ctx
         })
     });

@@ -251,6 +251,22 @@ fn what_would_be_too_much_work_is_a_fault() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
+    /// Some of them look at what can't be seen of this body.
+    #[test]
+    fn expressions_of_one_request_are_as_if_alone(
+        expressions in prop::collection::vec(prop::sample::select(TOGETHER.to_vec()), 1..8),
+    ) {
+        let body = r#"{"model":"claude-opus-4","stream":true,"speed":5,"metadata":[],"tools":[{"name":"Bash"}]}"#;
+        let expected: Vec<_> = expressions.iter().map(|each| takes_action(each, body)).collect();
+        let rules = expressions.iter().map(|each| json!({"expression": each}));
+        let rules: Vec<_> = rules.map(|rules| CustomRule::parse(&rules, &mut Faults::new())).collect();
+        ask(Endpoint::Messages, body, |ctx| {
+            let together: Vec<_> = rules.iter().map(|rule| rule.check(ctx).is_some()).collect();
+            assert_eq!(together, expected);
+            None
+        });
+    }
+
     #[test]
     fn no_expression_is_too_strange(
         parts in prop::collection::vec(prop::sample::select(PARTS.to_vec()), 0..24), body in any_body(),
@@ -268,6 +284,22 @@ proptest! {
         CustomRule::parse(&json!({"expression": text}), &mut Faults::new());
     }
 }
+
+const TOGETHER: &[&str] = &[
+    "request.model == 'claude-opus-4'",
+    "request.model == 'claude-opus-5'",
+    "request.model == '' || request.stream",
+    "request.stream && time.hour > 20",
+    "request.speed == 'fast'",
+    "request.stream || request.speed == 'fast'",
+    "has(request.stream)",
+    "request.metadata.team == 'x' || request.model == 'x'",
+    "request.tools.exists(request, request == 'Bash')",
+    "request.tools == ['Bash'] && user.role == 'member'",
+    "user.role == 'owner'",
+    "1 / 0 == 1",
+    "false",
+];
 
 const PARTS: &[&str] = &[
     "request.model",

@@ -17,11 +17,11 @@ const MOST_BYTES: usize = 256;
 /// A field of one of the roots.
 #[derive(Debug)]
 pub(super) struct Variable {
-    root: &'static str,
-    field: &'static str,
+    pub(super) root: &'static str,
+    pub(super) field: &'static str,
     /// Whether it has entries.
     pub(super) is_large: bool,
-    value: fn(&Context<'_>) -> Result<Value, Unseen>,
+    pub(super) value: fn(&Context<'_>) -> Result<Value, Unseen>,
 }
 
 /// Something that is too long to be looked at, or can't be read.
@@ -145,24 +145,6 @@ pub(super) fn fields(root: &str) -> String {
     let fields = VARIABLES.iter().filter(|variable| variable.root == root);
     let names: Vec<_> = fields.map(|variable| variable.field).collect();
     names.join(", ")
-}
-
-/// Puts some variables, and nothing else, where an expression finds them.
-pub(super) fn set(
-    context: &mut cel::Context<'_, '_>,
-    variables: &[&'static Variable],
-    ctx: &Context<'_>,
-) -> Result<(), Unseen> {
-    let mut roots: HashMap<&str, HashMap<Key, Value>> = HashMap::new();
-    for variable in variables {
-        let fields = roots.entry(variable.root).or_default();
-        fields.insert(Key::from(variable.field), (variable.value)(ctx)?);
-    }
-    #[expect(clippy::iter_over_hash_type, reason = "each has a name of its own")]
-    for (root, fields) in roots {
-        context.add_variable_from_value(root, fields);
-    }
-    Ok(())
 }
 
 fn text(text: &str) -> Result<Value, Unseen> {
