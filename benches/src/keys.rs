@@ -34,12 +34,18 @@ pub fn record(number: usize, tenant: &Arc<Tenant>) -> KeyRecord {
 }
 
 /// Whose they all are.
-///
-/// # Panics
-/// Never: the URL is a good one.
 #[must_use]
 pub fn tenant() -> Arc<Tenant> {
-    let target = Target::new("https://api.anthropic.com", Some("sk-ant-none")).unwrap();
+    tenant_of("https://api.anthropic.com")
+}
+
+/// The same with another upstream.
+///
+/// # Panics
+/// If that is no URL.
+#[must_use]
+pub fn tenant_of(upstream: &str) -> Arc<Tenant> {
+    let target = Target::new(upstream, Some("sk-ant-none")).unwrap();
     Arc::new(Tenant {
         project_id: ProjectId(Uuid::nil()),
         org_id: OrgId(Uuid::nil()),
@@ -54,10 +60,15 @@ pub fn tenant() -> Arc<Tenant> {
 /// The keys from 0 up to `count`.
 #[must_use]
 pub fn index(count: usize) -> KeyIndex {
+    index_of(count, &tenant())
+}
+
+/// The same of another tenant.
+#[must_use]
+pub fn index_of(count: usize, tenant: &Arc<Tenant>) -> KeyIndex {
     let index = KeyIndex::default();
-    let tenant = tenant();
     for number in 0..count {
-        index.insert(Arc::new(record(number, &tenant)));
+        index.insert(Arc::new(record(number, tenant)));
     }
     index.set_complete();
     index

@@ -70,7 +70,11 @@ pub fn kinds() -> [(&'static str, &'static str, Value); 10] {
             "access",
             json!({"denied_models": ["claude-instant-1"]}),
         ),
-        ("address", "access", json!({"allowed_ips": ["10.0.0.0/8"]})),
+        (
+            "address",
+            "access",
+            json!({"allowed_ips": ["10.0.0.0/8", "127.0.0.0/8"]}),
+        ),
         ("max_tokens", "access", json!({"max_tokens": 100_000})),
         (
             "fields",

@@ -71,7 +71,7 @@ pub use mcp::{McpRegistry, McpServers};
 pub use objects::UpstreamObjects;
 pub use ops::{OpsSource, serve as serve_ops};
 pub use options::Options;
-pub use server::{DataPlane, Resources};
+pub use server::{DataPlane, Resources, Server};
 pub use spending::Spending;
 pub use trial::{Asked, Refusal, Trials, Verdict, With};
 pub use upstream::{Target, TargetError, UpstreamOptions};

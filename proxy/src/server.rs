@@ -13,6 +13,7 @@ use domain::Clock;
 use ingest::Lane;
 use policy_engine::Engine;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -75,6 +76,24 @@ impl DataPlane {
         lanes: Vec<Lane>,
         errands: Errands,
     ) -> io::Result<Self> {
+        let (mut plane, servers) = Self::prepare(options, resources, lanes, errands)?;
+        for (index, server) in servers.into_iter().enumerate() {
+            let thread = std::thread::Builder::new().name(format!("data-{index}"));
+            plane.threads.push(thread.spawn(move || server.run())?);
+        }
+        Ok(plane)
+    }
+
+    /// The same for whoever has threads: one server is to be run on each.
+    ///
+    /// # Errors
+    /// If the address can't be had, or a runtime can't be started.
+    pub fn prepare(
+        options: Options,
+        resources: Resources,
+        lanes: Vec<Lane>,
+        errands: Errands,
+    ) -> io::Result<(Self, Vec<Server>)> {
         let options = Arc::new(options);
         let listeners = listener::open(options.listen, lanes.len())?;
         let address = match listeners.first() {
@@ -90,22 +109,24 @@ impl DataPlane {
             connections: Arc::default(),
             stop: stop.clone(),
         };
-        let mut threads = Vec::new();
         let mut errands = Some(errands);
-        for (index, (listener, lane)) in listeners.into_iter().zip(lanes).enumerate() {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            let shared = shared.clone();
-            let thread = std::thread::Builder::new().name(format!("data-{index}"));
-            let errands = errands.take();
-            threads.push(thread.spawn(move || run(&runtime, shared, listener, lane, errands))?);
-        }
-        Ok(Self {
+        let servers = listeners.into_iter().zip(lanes).map(|(listener, lane)| {
+            Ok(Server {
+                runtime: Builder::new_current_thread().enable_all().build()?,
+                shared: shared.clone(),
+                listener,
+                lane,
+                errands: errands.take(),
+            })
+        });
+        let servers = servers.collect::<io::Result<_>>()?;
+        let threads = Vec::new();
+        let plane = Self {
             address,
             stop,
             threads,
-        })
+        };
+        Ok((plane, servers))
     }
 
     /// Where callers connect.
@@ -130,7 +151,7 @@ impl DataPlane {
 }
 
 /// What all threads share.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Shared {
     options: Arc<Options>,
     resources: Resources,
@@ -140,8 +161,32 @@ struct Shared {
     stop: CancellationToken,
 }
 
+/// What one thread of the data plane does.
+#[derive(Debug)]
+pub struct Server {
+    runtime: Runtime,
+    shared: Shared,
+    listener: StdListener,
+    lane: Lane,
+    errands: Option<Errands>,
+}
+
+impl Server {
+    /// Serves until the data plane shuts down and its answers have ended; blocks.
+    pub fn run(self) {
+        let Self {
+            runtime,
+            shared,
+            listener,
+            lane,
+            errands,
+        } = self;
+        run(&runtime, shared, listener, lane, errands);
+    }
+}
+
 fn run(
-    runtime: &tokio::runtime::Runtime,
+    runtime: &Runtime,
     shared: Shared,
     listener: StdListener,
     lane: Lane,
