@@ -49,7 +49,8 @@ impl Progress {
 }
 
 /// By then every lane has let go of what a stored segment has. One that is removed earlier would leave places that a start after a
-/// kill takes for events that are nowhere, and stores again.
+/// kill takes for events that are nowhere, and stores again. After a power loss a start finds the lanes' files as they were last
+/// synced, which is why they are before a segment goes.
 const LET_GO: Duration = Duration::from_secs(2);
 
 /// What a writer needs of a stream.
@@ -59,7 +60,7 @@ pub(crate) struct Feed {
     /// The last event that may be read; it never comes back once the flusher has ended.
     pub(crate) durable: watch::Receiver<u64>,
     pub(crate) progress: Arc<Progress>,
-    /// The last event that was there before this process.
+    /// The last event that was there when the database could last be asked, before this process or one before it.
     pub(crate) inherited: u64,
 }
 
@@ -72,16 +73,20 @@ pub(crate) struct Appending {
     /// The last events of segments that are stored, and since when that is known, oldest first.
     drained: VecDeque<(u64, Duration)>,
     inherited: u64,
+    /// What was appended reaches the writer only when it is synced.
+    is_held_back: bool,
 }
 
 impl Appending {
-    pub(crate) fn new(stream: Stream) -> Self {
-        let inherited = stream.next_seq() - 1;
+    /// Of a stream about which the database was last asked when `inherited` was its last event.
+    pub(crate) fn new(stream: Stream, inherited: u64) -> Self {
         let progress = Arc::<Progress>::default();
         progress.attempt(inherited);
+        let last_seq = stream.next_seq() - 1;
         Self {
             stream,
-            durable: watch::Sender::new(inherited),
+            durable: watch::Sender::new(last_seq),
+            is_held_back: false,
             progress,
             drained: VecDeque::new(),
             inherited,
@@ -101,37 +106,46 @@ impl Appending {
         self.stream.id()
     }
 
-    /// All of it was appended by this process.
-    pub(crate) fn of_this_process(self) -> Self {
-        Self {
-            inherited: 0,
-            progress: Arc::default(),
-            ..self
-        }
-    }
-
     /// The last event.
     pub(crate) fn last_seq(&self) -> u64 {
         self.stream.next_seq() - 1
     }
 
-    /// The last event before all of the newest segments, by their first events, that `is_recent` is true of.
+    /// The last event before all of the newest segments, by their first events, that `is_recent` is true of. The last one is,
+    /// whatever its time says: it was touched by whoever opened it.
     pub(crate) fn before(&self, is_recent: impl Fn(u64) -> bool) -> u64 {
         let segments = self.stream.segments();
-        let recent = segments.iter().rev().map(|segment| segment.first_seq);
-        let oldest = recent.take_while(|first_seq| is_recent(*first_seq)).last();
-        oldest.map_or(self.last_seq(), |first_seq| first_seq - 1)
+        let mut newest = segments.iter().rev().map(|segment| segment.first_seq);
+        let Some(last) = newest.next() else {
+            return self.last_seq();
+        };
+        let oldest = newest.take_while(|first_seq| is_recent(*first_seq)).last();
+        oldest.unwrap_or(last) - 1
     }
 
-    /// Appends a group and lets the writer know.
+    /// Appends a group. The writer is let know of what survives a power loss: the database never knows more than the disk has.
     pub(crate) fn append(&mut self, group: &mut Group) -> Result<(), SpoolError> {
         let appended = self.stream.append(group)?;
-        self.durable.send_replace(appended.last_seq);
+        if self.stream.is_synced() {
+            self.durable.send_replace(appended.last_seq);
+        } else {
+            self.is_held_back = true;
+        }
         Ok(())
     }
 
+    /// Whether something waits for a sync.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.is_held_back
+    }
+
+    /// Makes durable what only the kernel has, and lets the writer know of it. If that fails, it has to be stored all the sooner.
     pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
-        self.stream.sync()
+        let synced = self.stream.sync();
+        if std::mem::take(&mut self.is_held_back) {
+            self.durable.send_replace(self.last_seq());
+        }
+        synced
     }
 
     pub(crate) fn ensure_room(&mut self, bytes: u64) -> Result<(), SpoolError> {
@@ -170,8 +184,8 @@ impl Appending {
         self.progress.oldest_unstored()
     }
 
-    /// Notes which segments are stored, and removes those that have been for `keep`, and for [`LET_GO`].
-    pub(crate) fn retire(&mut self, now: Duration, keep: Duration) -> Result<(), SpoolError> {
+    /// Notes which segments are stored. Answers whether some have been for `keep`, and for [`LET_GO`].
+    pub(crate) fn note_drained(&mut self, now: Duration, keep: Duration) -> bool {
         let stored = self.progress.stored();
         let segments = self.stream.segments();
         let sealed = segments.split_last().map_or(&[][..], |(_, sealed)| sealed);
@@ -183,24 +197,34 @@ impl Appending {
         self.drained.extend(newly.map(|last| (last, now)));
         // A cursor that went back needs them again.
         self.drained.retain(|(last, _)| *last <= stored);
-        let keep = keep.max(LET_GO);
-        while let Some((last, _)) = self
-            .drained
-            .front()
-            .filter(|(_, since)| now.saturating_sub(*since) >= keep)
-        {
-            self.stream.remove_through(*last)?;
+        self.oldest_drained(now, keep).is_some()
+    }
+
+    /// Removes those.
+    pub(crate) fn retire(&mut self, now: Duration, keep: Duration) -> Result<(), SpoolError> {
+        while let Some(last) = self.oldest_drained(now, keep) {
+            self.stream.remove_through(last)?;
             self.drained.pop_front();
         }
         Ok(())
     }
 
+    /// Whether there is a stored segment that could be removed now.
+    pub(crate) fn has_drained(&self, now: Duration) -> bool {
+        self.oldest_drained(now, Duration::ZERO).is_some()
+    }
+
     /// Removes the oldest stored segment, though it has not been kept as long as it should. Answers whether there was one.
     pub(crate) fn remove_oldest_drained(&mut self, now: Duration) -> Result<bool, SpoolError> {
-        let is_old = |(_, since): &mut (u64, Duration)| now.saturating_sub(*since) >= LET_GO;
-        let Some((last, _)) = self.drained.pop_front_if(is_old) else {
+        let Some(last) = self.oldest_drained(now, Duration::ZERO) else {
             return Ok(false);
         };
+        self.drained.pop_front();
         Ok(self.stream.remove_through(last)?.segments > 0)
+    }
+
+    fn oldest_drained(&self, now: Duration, keep: Duration) -> Option<u64> {
+        let (last, since) = self.drained.front()?;
+        (now.saturating_sub(*since) >= keep.max(LET_GO)).then_some(*last)
     }
 }

@@ -20,7 +20,7 @@ use crate::lane::LaneEnd;
 use crate::metrics::SpoolMetrics;
 use crate::record;
 use crate::spool::{Group, SpoolError};
-use crate::streams::Streams;
+use crate::streams::{Lock, Streams};
 
 /// A group of so many events is large enough.
 const GROUP_EVENTS: usize = 1024;
@@ -30,6 +30,8 @@ const GROUP_BYTES: u64 = 1 << 20;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Between two groups of events that nobody waits for.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long what is only in the kernel's hands may wait for its sync, and its writer for that.
+const SYNC_EVERY: Duration = Duration::from_millis(100);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Flusher {
@@ -43,6 +45,10 @@ pub(crate) struct Flusher {
     pub(crate) metrics: SpoolMetrics,
     /// Set when what the spool doesn't take shall not be waited for any longer.
     pub(crate) give_up: Arc<AtomicBool>,
+    /// When the spool was synced without being asked for it.
+    pub(crate) synced_at: Duration,
+    /// The spool takes nothing at the moment.
+    pub(crate) is_failing: bool,
 }
 
 /// What was left when the flusher ended.
@@ -52,6 +58,8 @@ pub(crate) struct Flushed {
     pub(crate) unspooled: usize,
     /// The streams, as they are at last.
     pub(crate) feeds: Vec<Feed>,
+    /// Of the folder.
+    pub(crate) lock: Lock,
 }
 
 /// Events on their way to the spool.
@@ -70,6 +78,7 @@ impl Flusher {
         Flushed {
             unspooled,
             feeds: self.streams.feeds(),
+            lock: self.streams.into_lock(),
         }
     }
 
@@ -85,7 +94,14 @@ impl Flusher {
                 self.keep_house(now);
                 kept_house_at = Some(now);
             }
+            if self.streams.is_held_back() && now.saturating_sub(self.synced_at) >= SYNC_EVERY {
+                self.sync(now);
+            }
             let mut is_open = self.gather(&mut gathered);
+            if gathered.events == 0 && is_open && self.streams.is_held_back() {
+                Bell::sleep(PAUSE);
+                continue;
+            }
             if gathered.events == 0 && is_open {
                 self.bell.is_about_to_sleep();
                 is_open = self.gather(&mut gathered);
@@ -98,7 +114,9 @@ impl Flusher {
                 if is_open {
                     continue;
                 }
-                self.keep_house(self.clock.monotonic());
+                let now = self.clock.monotonic();
+                self.sync(now);
+                self.keep_house(now);
                 return 0;
             }
             let is_full = !gathered.has_place();
@@ -133,19 +151,17 @@ impl Flusher {
     /// Appends a group, however often it takes. Answers false if it gave up.
     fn append(&mut self, gathered: &mut Gathered) -> bool {
         let started = self.clock.monotonic();
-        let mut failing = false;
         while let Err(error) = self.streams.append(&mut gathered.group) {
-            self.report(&error, failing);
-            failing = true;
+            self.report(&error);
+            // Whatever room there is: as long as it fails, nobody shall count on it.
+            self.is_failing = true;
             if self.give_up.load(Ordering::Relaxed) {
                 return false;
             }
             self.keep_house(self.clock.monotonic());
-            // Whatever room there is: as long as it fails, nobody shall count on it.
-            self.capacity.set_room(0);
             std::thread::sleep(PAUSE_AFTER_FAILURE);
         }
-        if failing {
+        if std::mem::take(&mut self.is_failing) {
             tracing::info!("the spool takes usage events again");
         }
         for (lane, events) in self.lanes.iter().zip(&gathered.by_lane) {
@@ -179,14 +195,24 @@ impl Flusher {
         self.capacity.taken() as u64 * EVENT_BYTES
     }
 
-    fn publish_room(&self) {
-        self.capacity.set_room(self.streams.room());
+    /// Syncs what no request waits for, so that it can be stored.
+    fn sync(&mut self, now: Duration) {
+        self.synced_at = now;
+        if let Err(error) = self.streams.sync() {
+            SpoolMetrics::failed(&error);
+        }
     }
 
-    fn report(&self, error: &SpoolError, failing: bool) {
+    fn publish_room(&self) {
+        let room = self.streams.room();
+        self.capacity
+            .set_room(if self.is_failing { 0 } else { room });
+    }
+
+    fn report(&self, error: &SpoolError) {
         SpoolMetrics::failed(error);
         let chain = error_chain(error);
-        if failing {
+        if self.is_failing {
             tracing::debug!(error = %chain, "the spool still fails");
         } else {
             tracing::error!(error = %chain, "the spool takes no usage events; answers wait for it, and nothing new is admitted");

@@ -45,6 +45,7 @@ mod spool;
 mod spooled;
 mod streams;
 mod totals;
+mod unconfirmed;
 mod writer;
 
 pub use batch::Batch;

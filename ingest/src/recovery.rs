@@ -15,6 +15,7 @@ use crate::kept;
 use crate::open_slots;
 use crate::record;
 use crate::replacing;
+use crate::spool::SpoolError;
 use crate::streams::{SpoolStartError, Streams};
 
 /// The file of a lane's open requests.
@@ -106,6 +107,25 @@ fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> SpoolStartError {
     }
 }
 
+/// Makes durable what lanes have let go by now.
+pub(crate) fn sync_files(root: &Path) -> Result<(), SpoolError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        |source| SpoolError::Io {
+            action: "sync",
+            path,
+            source,
+        }
+    };
+    for begin in ["open-", "kept-"] {
+        for path in list(root, begin).map_err(failed(root))? {
+            let synced = std::fs::File::open(&path).and_then(|file| file.sync_data());
+            synced.map_err(failed(&path))?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes the files, once what they say is in the spool.
 pub(crate) fn remove_files(root: &Path) -> Result<(), SpoolStartError> {
     for path in files(root, "open-")?
@@ -125,20 +145,21 @@ pub(crate) fn remove_files(root: &Path) -> Result<(), SpoolStartError> {
     })
 }
 
-/// Of however many lanes the earlier process had.
 fn files(root: &Path, begin: &str) -> Result<Vec<PathBuf>, SpoolStartError> {
-    let is_one = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with(begin) && name.ends_with(".slots"))
-    };
-    let list = || -> io::Result<Vec<PathBuf>> {
-        let entries = std::fs::read_dir(root)?;
-        let paths: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.path())).collect();
-        Ok(paths?.into_iter().filter(is_one).collect())
-    };
-    list().map_err(|source| SpoolStartError::Io {
+    list(root, begin).map_err(|source| SpoolStartError::Io {
         action: "list",
         path: root.to_owned(),
         source,
     })
+}
+
+/// Of however many lanes there are, or the earlier process had.
+fn list(root: &Path, begin: &str) -> io::Result<Vec<PathBuf>> {
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(begin) && name.ends_with(".slots"))
+    };
+    let entries = std::fs::read_dir(root)?;
+    let paths: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.path())).collect();
+    Ok(paths?.into_iter().filter(is_one).collect())
 }

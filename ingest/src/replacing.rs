@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::spool::{Disk, Group, Reader, SpoolError, Stream, StreamOptions};
 use crate::streams::SpoolStartError;
+use crate::unconfirmed;
 
 /// A group of the copy has about so many bytes.
 const GROUP_BYTES: u64 = 1 << 20;
@@ -73,10 +74,12 @@ impl Replacing<'_> {
     }
 
     /// Gives a stream's folder a name under which nobody looks for streams.
-    pub(crate) fn set_aside(&self, stream: Uuid) -> Result<(), SpoolError> {
+    fn set_aside(&self, stream: Uuid) -> Result<(), SpoolError> {
         let to = self.root.join(format!("refused-{stream}"));
         tracing::error!(folder = %to.display(), "a stream of usage events is set aside");
-        self.rename(&self.root.join(stream.to_string()), &to)
+        self.rename(&self.root.join(stream.to_string()), &to)?;
+        // Of a stream that is none any more it says nothing.
+        unconfirmed::clear(self.root, stream).map_err(|source| failed("tidy up", self.root, source))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), SpoolError> {

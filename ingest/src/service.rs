@@ -99,14 +99,15 @@ impl Ingest {
         let spooled = streams.spooled();
 
         let capacity = Arc::new(Capacity::new(options.max_pending_events));
+        let bell = Bell::default();
+        // Before the first room: where the disk is full, what is there can only be stored by a gateway that has started.
+        let (lanes, ends, files) = make_lanes(options, &capacity, &bell)?;
         if let Err(error) = streams.make_first_room() {
             // Nothing is admitted until there is room; what is there can be stored meanwhile.
             SpoolMetrics::failed(&error);
             tracing::error!(error = %domain::error_chain(&error), "the spool has no room");
         }
         capacity.set_room(streams.room());
-        let bell = Bell::default();
-        let (lanes, ends, files) = make_lanes(options, &capacity, &bell)?;
 
         let feeds = streams.feeds();
         let shared = Shared {
@@ -133,6 +134,8 @@ impl Ingest {
             clock: Arc::clone(clock),
             metrics,
             give_up: Arc::clone(&give_up),
+            synced_at: Duration::ZERO,
+            is_failing: false,
         };
         let flusher = std::thread::Builder::new()
             .name("flusher".to_owned())
@@ -189,7 +192,13 @@ impl Ingest {
         let _in_time = tokio::time::timeout(deadline, self.writers.wait()).await;
         self.give_up.store(true, Ordering::Relaxed);
         let flusher = tokio::task::spawn_blocking(|| self.flusher.join());
-        let Ok(Ok(Flushed { unspooled, feeds })) = flusher.await else {
+        // The folder is this process' own until its files are gone.
+        let Ok(Ok(Flushed {
+            unspooled,
+            feeds,
+            lock: _lock,
+        })) = flusher.await
+        else {
             tracing::error!("the flusher thread had panicked");
             return Err(Unstored(self.capacity.taken()));
         };

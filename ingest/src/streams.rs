@@ -18,9 +18,11 @@ use uuid::Uuid;
 use crate::allocating::Allocating;
 use crate::appending::{Appending, Feed};
 use crate::capacity::EVENT_BYTES;
+use crate::recovery;
 use crate::replacing::{self, Replacing};
 use crate::spool::{Disk, Durability, Group, OsDisk, Reader, SpoolError, Stream, StreamOptions};
 use crate::spooled::Spooled;
+use crate::unconfirmed;
 
 /// Where and how events wait on disk.
 #[derive(Debug, Clone)]
@@ -89,7 +91,7 @@ pub(crate) struct Streams {
     replacements: crossbeam_channel::Receiver<Replace>,
     /// Those that have failed and are to be tried again.
     unreplaced: Vec<Replace>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// A writer's word that the database has another stream of this name.
@@ -140,13 +142,20 @@ impl Streams {
         let mut streams = Vec::new();
         for id in ids {
             let stream = Stream::open(Arc::clone(&disk), root, id, options_of_streams);
-            streams.push(Appending::new(stream.map_err(SpoolStartError::fault)?));
+            let stream = stream.map_err(SpoolStartError::fault)?;
+            let noted = unconfirmed::note(root, id, stream.next_seq() - 1);
+            let inherited = noted.map_err(|source| SpoolStartError::Io {
+                action: "note how far the database knows a stream in",
+                path: root.clone(),
+                source,
+            })?;
+            streams.push(Appending::new(stream, inherited));
         }
         let orphans = streams.split_off(streams.len().min(count));
         while streams.len() < count {
             let stream =
                 Stream::create(Arc::clone(&disk), root, Uuid::now_v7(), options_of_streams);
-            streams.push(Appending::new(stream.map_err(SpoolStartError::fault)?));
+            streams.push(Appending::new(stream.map_err(SpoolStartError::fault)?, 0));
         }
         Ok(Self {
             disk,
@@ -164,7 +173,7 @@ impl Streams {
             })?,
             replacements,
             unreplaced: Vec::new(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -197,9 +206,21 @@ impl Streams {
         Ok(())
     }
 
-    /// Makes durable what was appended, whatever the durability promises.
+    /// Makes durable what was appended, whatever the durability promises. The first thing that fails is the error; the rest is done
+    /// all the same.
     pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
-        self.current.iter_mut().try_for_each(Appending::sync)
+        let synced = self.current.iter_mut().map(Appending::sync);
+        synced.fold(Ok(()), Result::and)
+    }
+
+    /// Whether writers wait for that.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.current.iter().any(Appending::is_held_back)
+    }
+
+    /// Lets go of all but the folder, which is nobody else's yet.
+    pub(crate) fn into_lock(self) -> Lock {
+        self.lock
     }
 
     /// What can be appended without asking the disk for anything.
@@ -248,16 +269,20 @@ impl Streams {
         for replace in asked {
             done = done.and(self.replace(replace));
         }
-        for stream in self.current.iter_mut().chain(&mut self.orphans) {
-            done = done.and(stream.retire(now, self.keep));
-        }
+        done = done.and(self.retire(now));
         while let Some((id, made)) = self.allocating.next() {
             let stream = self.current.iter_mut().find(|stream| stream.id() == id);
             match (stream, made) {
                 (Some(stream), Ok(spare)) => stream.add_spare(spare),
                 // What was made for a stream that is no more is swept up at the next start.
                 (None, Ok(_)) => {}
-                (_, Err(error)) => done = done.and(Err(error)),
+                (_, Err(error)) => {
+                    // The disk has less than the spool's bound: others have filled it.
+                    if matches!(error, SpoolError::NoSpace { .. }) {
+                        done = done.and(self.remove_drained(now).map(drop));
+                    }
+                    done = done.and(Err(error));
+                }
             }
         }
         for index in 0..self.current.len() {
@@ -307,38 +332,58 @@ impl Streams {
     /// Removes stored segments as long as the bound leaves no room for so much.
     fn make_way_for(&mut self, now: Duration, bytes: u64) -> Result<(), SpoolError> {
         while self.bytes_on_disk() + bytes > self.max_bytes {
-            let mut removed = false;
-            for stream in self.current.iter_mut().chain(&mut self.orphans) {
-                removed |= stream.remove_oldest_drained(now)?;
-            }
-            if !removed {
+            if !self.remove_drained(now)? {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Goes on in a new stream. What this process has appended to the old one goes with it; what was there before stays, for
-    /// whoever wrote it.
+    /// Removes the oldest stored segment of each stream. Answers whether there was one.
+    fn remove_drained(&mut self, now: Duration) -> Result<bool, SpoolError> {
+        let mut all = self.current.iter().chain(&self.orphans);
+        if !all.any(|stream| stream.has_drained(now)) {
+            return Ok(false);
+        }
+        recovery::sync_files(&self.root)?;
+        let mut removed = false;
+        for stream in self.current.iter_mut().chain(&mut self.orphans) {
+            removed |= stream.remove_oldest_drained(now)?;
+        }
+        Ok(removed)
+    }
+
+    /// Removes what has been stored for long enough.
+    fn retire(&mut self, now: Duration) -> Result<(), SpoolError> {
+        let keep = self.keep;
+        let all = self.current.iter_mut().chain(&mut self.orphans);
+        let due = all.map(|stream| stream.note_drained(now, keep));
+        if !due.fold(false, |due, is_due| due | is_due) {
+            return Ok(());
+        }
+        recovery::sync_files(&self.root)?;
+        let all = self.current.iter_mut().chain(&mut self.orphans);
+        let retired = all.map(|stream| stream.retire(now, keep));
+        retired.fold(Ok(()), Result::and)
+    }
+
+    /// Goes on in a new stream. What was appended to the old one since the database could last be asked goes with it; what was there
+    /// before stays, for whoever wrote it.
     fn replace(&mut self, replace: Replace) -> Result<(), SpoolError> {
-        let index = self
-            .current
-            .iter()
-            .position(|old| old.id() == replace.stream);
-        let Some(index) = index else {
-            self.orphans.retain(|orphan| orphan.id() != replace.stream);
-            // Its writer ends with it.
-            return self.replacing().set_aside(replace.stream);
+        let mut all = self.current.iter().chain(&self.orphans);
+        let old = all.find(|old| old.id() == replace.stream);
+        let Some(last) = old.map(Appending::last_seq) else {
+            return Ok(());
         };
-        let last = self.current.get(index).map_or(0, Appending::last_seq);
         match self
             .replacing()
             .replace(replace.stream, replace.behind..last)
         {
             Ok(stream) => {
-                let fresh = Appending::new(stream).of_this_process();
+                let fresh = Appending::new(stream, 0);
                 let feed = fresh.feed();
-                if let Some(old) = self.current.get_mut(index) {
+                let mut all = self.current.iter_mut().chain(&mut self.orphans);
+                if let Some(old) = all.find(|old| old.id() == replace.stream) {
                     *old = fresh;
                 }
                 // The writer may have been stopped.
@@ -412,7 +457,7 @@ fn default_max_bytes(root: &Path) -> Result<u64, SpoolStartError> {
 
 /// One process per spool; the kernel lets go of it with the process, however it ends.
 #[derive(Debug)]
-struct Lock(File);
+pub(crate) struct Lock(File);
 
 impl Lock {
     fn take(root: &Path) -> Result<Self, SpoolStartError> {
@@ -465,66 +510,4 @@ impl Drop for Lock {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::spool::simulated_disk::{Operation, SimulatedDisk};
-
-    fn options(folder: &tempfile::TempDir) -> SpoolOptions {
-        SpoolOptions {
-            dir: folder.path().join("spool"),
-            survives_power_loss: true,
-            max_bytes: Some(64 << 20),
-            keep: Duration::from_secs(60),
-        }
-    }
-
-    fn open(disk: &SimulatedDisk, options: &SpoolOptions) -> Streams {
-        let (_, replacements) = crossbeam_channel::unbounded();
-        Streams::open_on(Arc::new(disk.clone()), options, 2, replacements).unwrap()
-    }
-
-    fn payloads(streams: &Streams) -> Vec<Vec<u8>> {
-        let mut found = Vec::new();
-        for stream in &streams.current {
-            let disk = streams.disk();
-            let mut reader = Reader::behind(disk, &streams.root, stream.id(), 0).unwrap();
-            while let Some(frame) = reader.next(stream.last_seq()).unwrap() {
-                found.push(frame.payload.to_vec());
-            }
-        }
-        found
-    }
-
-    /// Wherever a group was tried in vain, it is found once after it succeeded and the process began anew.
-    #[test]
-    fn a_group_that_failed_in_a_stream_is_repeated_there() {
-        let faults = [Operation::Sync, Operation::Write];
-        for (first, second) in (0..4).flat_map(|first| (0..8).map(move |second| (first, second))) {
-            let (disk, folder) = (SimulatedDisk::new(7), tempfile::tempdir().unwrap());
-            let options = options(&folder);
-            std::fs::create_dir_all(&options.dir).unwrap();
-            disk.create_folder(folder.path()).unwrap();
-            disk.create_folder(&options.dir).unwrap();
-            let mut streams = open(&disk, &options);
-            let mut expected = BTreeSet::new();
-            for number in 0..6_u8 {
-                let mut group = Group::new();
-                group.push(&[number; 100]).unwrap();
-                expected.insert(vec![number; 100]);
-                if number == 2 {
-                    disk.fail(faults[first as usize % 2], first);
-                    disk.fail(Operation::Sync, second);
-                }
-                // As the flusher does: again, until it succeeds.
-                while streams.append(&mut group).is_err() {}
-            }
-            drop(streams);
-            disk.clear_faults();
-            let found = payloads(&open(&disk, &options));
-            assert_eq!(found.len(), expected.len(), "{first}, {second}");
-            assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);
-        }
-    }
-}
+mod tests;

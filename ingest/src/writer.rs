@@ -28,6 +28,7 @@ use crate::metrics::{SpoolMetrics, WriterMetrics};
 use crate::record;
 use crate::spool::{Disk, Reader, SpoolError};
 use crate::streams::Replace;
+use crate::unconfirmed;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -102,6 +103,15 @@ enum WriterError {
 impl Shared {
     fn reader(&self, stream: Uuid, after: u64) -> Result<Reader, SpoolError> {
         Reader::behind(Arc::clone(&self.disk), &self.root, stream, after)
+    }
+
+    /// Notes that the database has been asked about a stream.
+    fn confirm(&self, stream: Uuid) -> Result<(), SpoolError> {
+        unconfirmed::clear(&self.root, stream).map_err(|source| SpoolError::Io {
+            action: "note that the database has been asked in",
+            path: self.root.clone(),
+            source,
+        })
     }
 }
 
@@ -352,6 +362,8 @@ impl Writer {
                 there,
             });
         }
+        // Whatever is stored from here on, the next process will know that the database was asked before.
+        shared.confirm(stream)?;
         let confirmed = self.confirmed.unwrap_or(cursor.seq);
         // A commit whose answer was lost.
         let found = cursor.seq.saturating_sub(confirmed);

@@ -152,6 +152,8 @@ async fn get(
         }
     }
     flow.settle(End::Complete);
+    // Whoever is told of it may see to it that nobody asks again.
+    flow.durable().await;
     Ok(Seen {
         status: head.status.as_u16(),
         body: kept.freeze(),

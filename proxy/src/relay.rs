@@ -238,6 +238,11 @@ impl Flow {
         self.exchange.settle(end);
     }
 
+    /// Waits until the events of what was read are.
+    pub(crate) async fn durable(&mut self) {
+        self.exchange.durable().await;
+    }
+
     /// The next frame, once what it holds is accounted for.
     pub(crate) fn poll_accounted(&mut self, ctx: &mut Context<'_>) -> Polled {
         loop {

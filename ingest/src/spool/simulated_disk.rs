@@ -82,7 +82,7 @@ impl SimulatedDisk {
     }
 
     /// Bytes that can still be allocated.
-    pub(super) fn set_free(&self, free: u64) {
+    pub(crate) fn set_free(&self, free: u64) {
         self.state().free = free;
     }
 
@@ -91,7 +91,7 @@ impl SimulatedDisk {
         self.state().changes
     }
 
-    pub(super) fn lose_power(&self) {
+    pub(crate) fn lose_power(&self) {
         let state = &mut *self.state();
         state.faults.clear();
         state.stop_at = u64::MAX;

@@ -139,6 +139,12 @@ impl Stream {
         })
     }
 
+    /// Whether what was appended survives a power loss.
+    pub(crate) fn is_synced(&self) -> bool {
+        let is_unsynced = |tail: &Tail| tail.synced < tail.end;
+        !self.tail.as_ref().is_some_and(is_unsynced)
+    }
+
     /// Makes durable what only the kernel may hold.
     pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
         let synced = self.tail.as_mut().map_or(Ok(()), Tail::sync);

@@ -4,6 +4,7 @@
 
 mod kept;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -450,9 +451,16 @@ async fn what_the_database_knew_before_is_not_taken_for_what_came_since() {
         writers: 1,
         ..options(&folder, 10)
     };
+    // They are numbered 4 to 7, and begin before anybody can ask the database, two by two.
     let (ingest, lane) = start(&database.url_at(&link.address()), &options);
-    // They are numbered 4 to 7.
-    for _ in 0..4 {
+    for _ in 0..2 {
+        submit(&lane, event()).await;
+    }
+    drop(lane);
+    // Those that the database has are among them: nobody could ask it.
+    assert_eq!(ingest.finish(Duration::from_millis(100)).await, Ok(5));
+    let (ingest, lane) = start(&database.url_at(&link.address()), &options);
+    for _ in 0..2 {
         submit(&lane, event()).await;
     }
     link.restore();
@@ -554,4 +562,37 @@ async fn one_process_at_a_time_has_a_spool() {
     let (ingest, lane) = start(&database.url(), &options);
     drop(lane);
     assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+}
+
+/// It removes files by their names at its end, which would be the other's by then.
+#[tokio::test]
+async fn a_process_has_its_spool_until_it_has_finished() {
+    let database = testkit::Database::migrated().await;
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(&folder, 10);
+    let nowhere = Link::to(database.address()).await;
+    nowhere.cut();
+    let (ingest, lane) = start(&database.url_at(&nowhere.address()), &options);
+    submit(&lane, event()).await;
+    drop(lane);
+    let clock: Arc<dyn Clock> = Arc::new(TestClock(now()));
+    let server = Database::new(&database.url(), tls()).unwrap();
+    let is_finished = Cell::new(false);
+    let finishing = async {
+        let left = ingest.finish(Duration::from_millis(300)).await;
+        is_finished.set(true);
+        left
+    };
+    let refusals = async {
+        let mut refusals = 0;
+        while let Err(_in_use) = Ingest::start(&options, &server, &clock, &Arc::default(), None) {
+            refusals += 1;
+            tokio::task::yield_now().await;
+        }
+        assert!(is_finished.get(), "after {refusals} refusals");
+        refusals
+    };
+    let (left, refusals) = tokio::join!(finishing, refusals);
+    assert_eq!(left, Ok(1));
+    assert!(refusals > 0);
 }
