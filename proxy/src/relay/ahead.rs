@@ -88,3 +88,6 @@ impl Ahead {
 pub(super) fn bytes(frame: &Frame<Bytes>) -> usize {
     frame.data_ref().map_or(0, Bytes::len)
 }
+
+#[cfg(test)]
+mod tests;
