@@ -135,3 +135,6 @@ fn of_server<'a>(idle: &'a mut [OfServer], target: &Target) -> Option<&'a mut Of
     idle.iter_mut()
         .find(|(server, _)| server.is_same_server(target))
 }
+
+#[cfg(test)]
+mod tests;
