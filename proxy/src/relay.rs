@@ -5,17 +5,19 @@
 //! none waits for what hasn't arrived. The upstream is read no faster than the caller takes the bytes. Where it is wanted, an answer
 //! whose caller has left is read to its end all the same.
 
-use std::collections::VecDeque;
+mod ahead;
+
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use self::ahead::{Ahead, bytes};
 use crate::ended::End;
 use crate::exchange::Exchange;
 use crate::options::Options;
@@ -43,20 +45,6 @@ pub(crate) struct Relay {
     broken: Option<RelayError>,
 }
 
-/// What has come and not left yet; the last of it may be that there is no more.
-#[derive(Debug, Default)]
-struct Ahead {
-    frames: VecDeque<Frames>,
-    /// In all of them.
-    bytes: usize,
-    /// It is complete, for now: it leaves before anything else is looked at.
-    leaves: bool,
-    /// Nothing comes behind it.
-    ends: bool,
-    /// The task that reads from the upstream has had a turn since the last one came.
-    had_turn: bool,
-}
-
 /// One, or what ends them.
 type Frames = Option<Result<Frame<Bytes>, RelayError>>;
 
@@ -76,10 +64,6 @@ struct Held {
     look_again: Pin<Box<Sleep>>,
 }
 
-/// So much is taken together, in bytes, beside the frame that goes beyond it.
-const MOST_AHEAD: usize = 64 << 10;
-/// A frame of so many bytes is cheaper copied than written by itself.
-const SMALL: usize = 8 << 10;
 /// So many turns the task that reads from the upstream is given to hand over what has arrived behind a head.
 const TURNS: u32 = 3;
 /// The writers make room batch by batch.
@@ -119,8 +103,8 @@ impl Relay {
                     return Poll::Pending;
                 };
                 let is_good = !matches!(frame, Some(Err(_)));
-                let is_last = ahead.push(frame, flow);
-                if is_last || ahead.bytes >= MOST_AHEAD {
+                let is_last = ahead.push(frame, flow.is_at_end());
+                if is_last || ahead.is_full() {
                     return Poll::Ready(is_last && is_good);
                 }
             }
@@ -130,7 +114,7 @@ impl Relay {
             flow.exchange.durable().await;
         }
         flow.exchange.report_added_latency();
-        self.ahead.leaves = !self.ahead.frames.is_empty();
+        self.ahead.leaves = !self.ahead.is_empty();
     }
 
     /// The next of what comes. hyper writes out what it has as soon as there is nothing, so all that has arrived is taken first. Where
@@ -139,10 +123,10 @@ impl Relay {
         while !ahead.leaves {
             match flow.poll_accounted(ctx) {
                 Poll::Ready(frame) => {
-                    let is_last = ahead.push(frame, flow);
-                    ahead.leaves = is_last || ahead.bytes >= MOST_AHEAD;
+                    let is_last = ahead.push(frame, flow.is_at_end());
+                    ahead.leaves = is_last || ahead.is_full();
                 }
-                Poll::Pending if ahead.frames.is_empty() => return Poll::Pending,
+                Poll::Pending if ahead.is_empty() => return Poll::Pending,
                 Poll::Pending if ahead.had_turn || !flow.upstream.needs_turns() => {
                     ahead.leaves = true;
                 }
@@ -172,52 +156,6 @@ impl Relay {
         ctx.waker().wake_by_ref();
         Poll::Pending
     }
-}
-
-impl Ahead {
-    /// Answers whether nothing comes behind it.
-    fn push(&mut self, frame: Frames, flow: &Flow) -> bool {
-        let is_last = !matches!(frame, Some(Ok(_))) || flow.is_at_end();
-        if let Some(Ok(frame)) = &frame {
-            self.bytes += bytes(frame);
-        }
-        self.frames.push_back(frame);
-        self.had_turn = false;
-        self.ends = is_last;
-        is_last
-    }
-
-    /// The next one. Small ones leave as one; the answer's last by itself, since it may have to wait.
-    fn pop(&mut self) -> Option<Frames> {
-        let mut frame = self.frames.pop_front();
-        let apart = usize::from(self.ends);
-        if self.frames.len() > apart
-            && let Some(Some(Ok(first))) = &frame
-            && let Some(first) = first.data_ref().filter(|data| data.len() <= SMALL)
-        {
-            let mut together = BytesMut::with_capacity(self.bytes.min(2 * SMALL));
-            together.extend_from_slice(first);
-            while self.frames.len() > apart
-                && let Some(Some(Ok(next))) = self.frames.front()
-                && let Some(next) = next.data_ref()
-                && together.len() + next.len() <= together.capacity()
-            {
-                together.extend_from_slice(next);
-                self.frames.pop_front();
-            }
-            frame = Some(Some(Ok(Frame::data(together.freeze()))));
-        }
-        if let Some(Some(Ok(frame))) = &frame {
-            self.bytes -= bytes(frame);
-        }
-        self.leaves = !self.frames.is_empty();
-        frame
-    }
-}
-
-/// Of data.
-fn bytes(frame: &Frame<Bytes>) -> usize {
-    frame.data_ref().map_or(0, Bytes::len)
 }
 
 impl Flow {
@@ -326,7 +264,7 @@ impl Body for Relay {
         };
         let frame = ready!(Self::poll_next(&mut relay.ahead, flow, ctx));
         Poll::Ready(match frame {
-            Some(Ok(frame)) if relay.ahead.frames.is_empty() && flow.is_at_end() => {
+            Some(Ok(frame)) if relay.ahead.is_empty() && flow.is_at_end() => {
                 flow.exchange.settle(End::Complete);
                 relay.end = Some(Some(frame));
                 return relay.poll_end(ctx);
@@ -351,7 +289,7 @@ impl Body for Relay {
     fn is_end_stream(&self) -> bool {
         let flow = self.flow.as_ref();
         self.end.is_none()
-            && self.ahead.frames.is_empty()
+            && self.ahead.is_empty()
             && flow.is_none_or(|flow| flow.held.is_none() && flow.upstream.is_end_stream())
     }
 
@@ -360,7 +298,7 @@ impl Body for Relay {
             return SizeHint::default();
         };
         let held = flow.held.as_ref().map_or(0, |held| bytes(&held.frame));
-        let read = (self.ahead.bytes + held) as u64;
+        let read = (self.ahead.bytes() + held) as u64;
         let behind = flow.upstream.size_hint();
         let mut all = SizeHint::new();
         if let Some(upper) = behind.upper() {

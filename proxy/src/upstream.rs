@@ -10,6 +10,8 @@ mod http2;
 mod line;
 mod pool;
 mod target;
+#[cfg(test)]
+mod testing;
 
 use std::error::Error;
 use std::rc::Rc;

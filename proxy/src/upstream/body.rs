@@ -130,3 +130,6 @@ impl std::fmt::Debug for UpstreamBody {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,3 +76,6 @@ fn work(connection: &mut Option<Pin<Box<Connection<Io, ForwardBody>>>>, ctx: &mu
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,20 +111,23 @@ impl Pool {
     pub(super) async fn tidy(&self) {
         loop {
             tokio::time::sleep(TIDY_INTERVAL).await;
-            // All of them in one turn: a task that has had its share of a turn would see no end of any more.
-            unconstrained(async { self.tidy_up() }).await;
+            self.tidy_up().await;
         }
     }
 
-    fn tidy_up(&self) {
-        let now = Instant::now();
-        let mut idle = self.idle.borrow_mut();
-        for (_, lines) in idle.iter_mut() {
-            lines.retain_mut(|kept| {
-                now.duration_since(kept.since) < IDLE_TIMEOUT && kept.line.is_ready()
-            });
-        }
-        idle.retain(|(_, lines)| !lines.is_empty());
+    async fn tidy_up(&self) {
+        // All of them in one turn: a task that has had its share of a turn would see no end of any more.
+        unconstrained(async {
+            let now = Instant::now();
+            let mut idle = self.idle.borrow_mut();
+            for (_, lines) in idle.iter_mut() {
+                lines.retain_mut(|kept| {
+                    now.duration_since(kept.since) < IDLE_TIMEOUT && kept.line.is_ready()
+                });
+            }
+            idle.retain(|(_, lines)| !lines.is_empty());
+        })
+        .await;
     }
 }
 
@@ -132,3 +135,6 @@ fn of_server<'a>(idle: &'a mut [OfServer], target: &Target) -> Option<&'a mut Of
     idle.iter_mut()
         .find(|(server, _)| server.is_same_server(target))
 }
+
+#[cfg(test)]
+mod tests;
