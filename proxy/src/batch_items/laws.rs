@@ -86,6 +86,12 @@ fn expected_item(json: &str) -> Option<Known> {
     let custom_id = item.last_raw("custom_id").map(RawValue::get);
     let params = item.last_raw("params").map(RawValue::get);
     let params = params.filter(|json| json.starts_with('{'));
+    // Of those before the last nothing counts, but they have to be JSON as well.
+    let all = item.0.iter().filter(|(name, _)| name == "params");
+    let all = all.map(|(_, json)| json.get()).chain(["{}"]);
+    let objects = all.filter(|json| json.starts_with('{'));
+    let objects = objects.map(|json| serde_json::from_str::<Members<'_>>(json).ok());
+    objects.collect::<Option<Vec<_>>>()?;
     let members = serde_json::from_str::<Members<'_>>(params.unwrap_or("{}"))
         .ok()?
         .0;

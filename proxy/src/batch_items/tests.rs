@@ -120,6 +120,17 @@ fn an_item_says_what_it_asks_for() {
     assert_eq!(found, Some(("b".to_owned(), 1_000, true)));
 }
 
+/// Half of a character is none.
+#[test]
+fn a_name_that_is_none_is_refused_wherever_it_stands() {
+    for body in [
+        r#"{"requests":[{"custom_id":"a","params":{"\ud83dx":1}}]}"#,
+        r#"{"requests":[{"custom_id":"a","params":{"\ud83dx":1},"params":{"model":"m"}}]}"#,
+    ] {
+        check(body, &[], NOT_JSON);
+    }
+}
+
 fn batch() -> impl Strategy<Value = String> {
     let params = object(&["model", "max_tokens", "tools", "params"], value());
     let of_item = prop_oneof![3 => params, 1 => value()];
