@@ -17,10 +17,11 @@ use crate::appending::Feed;
 use crate::bell::Bell;
 use crate::capacity::{Capacity, EVENT_BYTES};
 use crate::lane::LaneEnd;
+use crate::lock::Lock;
 use crate::metrics::SpoolMetrics;
 use crate::record;
 use crate::spool::{Group, SpoolError};
-use crate::streams::{Lock, Streams};
+use crate::streams::Streams;
 
 /// A group of so many events is large enough.
 const GROUP_EVENTS: usize = 1024;
@@ -95,7 +96,7 @@ impl Flusher {
                 kept_house_at = Some(now);
             }
             if self.streams.is_held_back() && now.saturating_sub(self.synced_at) >= SYNC_EVERY {
-                self.sync(now);
+                self.sync();
             }
             let mut is_open = self.gather(&mut gathered);
             if gathered.events == 0 && is_open && self.streams.is_held_back() {
@@ -114,9 +115,8 @@ impl Flusher {
                 if is_open {
                     continue;
                 }
-                let now = self.clock.monotonic();
-                self.sync(now);
-                self.keep_house(now);
+                self.sync();
+                self.keep_house(self.clock.monotonic());
                 return 0;
             }
             let is_full = !gathered.has_place();
@@ -158,6 +158,10 @@ impl Flusher {
             if self.give_up.load(Ordering::Relaxed) {
                 return false;
             }
+            if self.streams.is_held_back() {
+                // What another stream has is not held up by this one.
+                self.sync();
+            }
             self.keep_house(self.clock.monotonic());
             std::thread::sleep(PAUSE_AFTER_FAILURE);
         }
@@ -196,11 +200,12 @@ impl Flusher {
     }
 
     /// Syncs what no request waits for, so that it can be stored.
-    fn sync(&mut self, now: Duration) {
-        self.synced_at = now;
+    fn sync(&mut self) {
         if let Err(error) = self.streams.sync() {
             SpoolMetrics::failed(&error);
         }
+        // However long that took, what gathers meanwhile is appended before the next time.
+        self.synced_at = self.clock.monotonic();
     }
 
     fn publish_room(&self) {

@@ -30,6 +30,7 @@ mod flusher;
 mod inspection;
 mod kept;
 mod lane;
+mod lock;
 mod mapped;
 mod mcp_row;
 mod metrics;

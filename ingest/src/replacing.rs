@@ -35,12 +35,16 @@ impl Replacing<'_> {
             .map_err(|source| failed("create", &making, source))?;
         let new = Uuid::now_v7();
         self.copy(old, events, &making, new)?;
-        self.set_aside(old)?;
+        match self.set_aside(old) {
+            Err(error) if self.root.join(old.to_string()).exists() => return Err(error),
+            done => or_end(done),
+        }
         let place = self.root.join(new.to_string());
-        self.rename(&making.join(new.to_string()), &place)?;
+        or_end(self.rename(&making.join(new.to_string()), &place));
         // Empty, and swept up by the next start if it stays.
         let _removed = fs::remove_dir(&making);
-        Stream::open(Arc::clone(self.disk), self.root, new, self.options)
+        let stream = Stream::open(Arc::clone(self.disk), self.root, new, self.options);
+        Ok(or_end(stream))
     }
 
     fn copy(
@@ -70,16 +74,19 @@ impl Replacing<'_> {
             }
         }
         stream.append(&mut group)?;
-        Ok(())
+        // It is stored as soon as it is in its place.
+        stream.sync()
     }
 
     /// Gives a stream's folder a name under which nobody looks for streams.
-    fn set_aside(&self, stream: Uuid) -> Result<(), SpoolError> {
+    pub(crate) fn set_aside(&self, stream: Uuid) -> Result<(), SpoolError> {
         let to = self.root.join(format!("refused-{stream}"));
         tracing::error!(folder = %to.display(), "a stream of usage events is set aside");
         self.rename(&self.root.join(stream.to_string()), &to)?;
-        // Of a stream that is none any more it says nothing.
-        unconfirmed::clear(self.root, stream).map_err(|source| failed("tidy up", self.root, source))
+        if let Err(error) = unconfirmed::clear(self.root, stream) {
+            tracing::debug!(%error, %stream, "a note of a stream that is none any more stays behind");
+        }
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), SpoolError> {
@@ -88,6 +95,18 @@ impl Replacing<'_> {
             .and_then(|()| self.disk.sync_folder(self.root))
             .map_err(|source| failed("rename", from, source))
     }
+}
+
+/// Behind the old stream's new name there is no way back, and what is appended to it now would be found by nobody: the process ends,
+/// and the next one finishes it.
+fn or_end<T>(done: Result<T, SpoolError>) -> T {
+    done.unwrap_or_else(|error| {
+        tracing::error!(
+            error = %domain::error_chain(&error),
+            "a stream can't be replaced; the gateway ends, and the next start goes on with it"
+        );
+        std::process::abort()
+    })
 }
 
 /// Finishes what was cut short: the copy counts if the old stream has made way for it.

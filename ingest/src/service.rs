@@ -2,8 +2,8 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use crate::recovery;
 use crate::spool::Group;
 use crate::spooled::Spooled;
 use crate::streams::{SpoolOptions, SpoolStartError, Streams};
-use crate::writer::{Shared, Writer};
+use crate::writer::{self, Shared, Writer};
 
 /// Events of one lane that are kept at the most; more wait for the flusher.
 const KEPT_EVENTS: u32 = 4096;
@@ -230,12 +230,15 @@ fn or_abort<T>(run: impl FnOnce() -> T) -> T {
 
 /// A writer that panics begins anew: what it hasn't stored is on disk.
 async fn keep_writing(shared: Shared, feed: Feed) {
+    // Of whatever stream has taken the first one's place.
+    let latest = Arc::new(Mutex::new(feed));
     loop {
-        let writer = Writer::new(shared.clone(), feed.clone()).run();
+        let writer = Writer::new(shared.clone(), Arc::clone(&latest)).run();
         if AssertUnwindSafe(writer).catch_unwind().await.is_ok() {
             return;
         }
-        tracing::error!(stream = %feed.stream, "a writer has panicked, and begins anew");
+        let stream = writer::feed(&latest).stream;
+        tracing::error!(%stream, "a writer has panicked, and begins anew");
         tokio::time::sleep(PAUSE_AFTER_PANIC).await;
     }
 }

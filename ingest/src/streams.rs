@@ -3,21 +3,18 @@
 //! Guarantees: the spool never takes more than its bound; what is stored makes way for what isn't; a stream of which the
 //! database knows more than the disk does is never taken for stored, but left as it is under another name.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::allocating::Allocating;
 use crate::appending::{Appending, Feed};
 use crate::capacity::EVENT_BYTES;
+use crate::lock::Lock;
 use crate::recovery;
 use crate::replacing::{self, Replacing};
 use crate::spool::{Disk, Durability, Group, OsDisk, Reader, SpoolError, Stream, StreamOptions};
@@ -120,7 +117,7 @@ impl Streams {
         replacements: crossbeam_channel::Receiver<Replace>,
     ) -> Result<Self, SpoolStartError> {
         let root = &options.dir;
-        let lock = Lock::take(root)?;
+        let mut lock = Lock::take(root)?;
         let max_bytes = match options.max_bytes {
             Some(bytes) => bytes,
             None => default_max_bytes(root)?,
@@ -137,18 +134,14 @@ impl Streams {
             ..StreamOptions::default()
         };
         replacing::finish(root)?;
+        lock.trust_notes(root)?;
         let mut ids = Stream::list(&*disk, root).map_err(SpoolStartError::fault)?;
         ids.sort_unstable();
         let mut streams = Vec::new();
         for id in ids {
             let stream = Stream::open(Arc::clone(&disk), root, id, options_of_streams);
             let stream = stream.map_err(SpoolStartError::fault)?;
-            let noted = unconfirmed::note(root, id, stream.next_seq() - 1);
-            let inherited = noted.map_err(|source| SpoolStartError::Io {
-                action: "note how far the database knows a stream in",
-                path: root.clone(),
-                source,
-            })?;
+            let inherited = inherited(root, &stream)?;
             streams.push(Appending::new(stream, inherited));
         }
         let orphans = streams.split_off(streams.len().min(count));
@@ -375,6 +368,18 @@ impl Streams {
         let Some(last) = old.map(Appending::last_seq) else {
             return Ok(());
         };
+        // What its places said is looked for in it no longer.
+        if let Err(error) = recovery::sync_files(&self.root) {
+            self.unreplaced.push(replace);
+            return Err(error);
+        }
+        let is_orphan = |orphan: &Appending| orphan.id() == replace.stream;
+        if replace.behind >= last && self.orphans.iter().any(is_orphan) {
+            self.replacing().set_aside(replace.stream)?;
+            // Its writer ends with it.
+            self.orphans.retain(|orphan| !is_orphan(orphan));
+            return Ok(());
+        }
         match self
             .replacing()
             .replace(replace.stream, replace.behind..last)
@@ -455,57 +460,20 @@ fn default_max_bytes(root: &Path) -> Result<u64, SpoolStartError> {
     Ok((free / 2).min(LARGEST_DEFAULT_BYTES))
 }
 
-/// One process per spool; the kernel lets go of it with the process, however it ends.
-#[derive(Debug)]
-pub(crate) struct Lock(File);
-
-impl Lock {
-    fn take(root: &Path) -> Result<Self, SpoolStartError> {
-        let io = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| SpoolStartError::Io {
-                action,
-                path,
-                source,
-            }
-        };
-        let mut folder = std::fs::DirBuilder::new();
-        let created = folder.recursive(true).mode(0o700).create(root);
-        created.map_err(io("create", root))?;
-        let path = root.join("lock");
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
-        let mut file = opened.map_err(io("open", &path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let holder = std::fs::read_to_string(&path).unwrap_or_default();
-                return Err(SpoolStartError::InUse {
-                    path: root.to_owned(),
-                    holder: match holder.trim() {
-                        "" => "another process".to_owned(),
-                        pid => format!("process {pid}"),
-                    },
-                });
-            }
-            Err(errno) => return Err(io("lock", &path)(errno.into())),
+/// The last event of a stream when the database could last be asked about it.
+fn inherited(root: &Path, stream: &Stream) -> Result<u64, SpoolStartError> {
+    let last = stream.next_seq() - 1;
+    match unconfirmed::note(root, stream.id(), last) {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            // What is there has to be stored, which makes room.
+            tracing::warn!(stream = %stream.id(), "the disk is full: how far the database knows a stream isn't noted");
+            Ok(last)
         }
-        // Emptied only now: until it is locked, the file says who else holds it.
-        file.set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(io("write", &path))?;
-        Ok(Self(file))
-    }
-}
-
-impl Drop for Lock {
-    /// Closing the file would not do: a child that is just being started has a copy of it.
-    fn drop(&mut self) {
-        let _unlocked = flock(&self.0, FlockOperation::Unlock);
+        noted => noted.map_err(|source| SpoolStartError::Io {
+            action: "note how far the database knows a stream in",
+            path: root.to_owned(),
+            source,
+        }),
     }
 }
 

@@ -9,7 +9,7 @@
 //! again, and what isn't is reported with its exact gap.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::{Clock, Prices, error_chain};
@@ -63,11 +63,14 @@ pub(crate) struct Shared {
 pub(crate) struct Writer {
     shared: Shared,
     feed: Feed,
+    latest: Arc<Mutex<Feed>>,
     session: Option<Session>,
     /// Rows of the next batch at the most: fewer where a row is looked for that the database refuses.
     most_rows: usize,
     /// By which this process has the stream, once it has.
     epoch: Option<i64>,
+    /// It is noted that the database has been asked about the stream.
+    is_noted: bool,
     /// How far the database said that it had stored the stream, before it was lost sight of.
     confirmed: Option<u64>,
     /// An event that the database has refused once, alone.
@@ -115,15 +118,27 @@ impl Shared {
     }
 }
 
+/// The feed of a writer that begins.
+pub(crate) fn feed(latest: &Mutex<Feed>) -> Feed {
+    latest
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
+
 impl Writer {
-    pub(crate) fn new(shared: Shared, feed: Feed) -> Self {
+    /// Of the latest feed; where another one takes its place, it is put there.
+    pub(crate) fn new(shared: Shared, latest: Arc<Mutex<Feed>>) -> Self {
+        let feed = feed(&latest);
         Self {
+            latest,
             most_rows: shared.batch_rows,
             telling: Telling::new(shared.decided.clone()),
             shared,
             feed,
             session: None,
             epoch: None,
+            is_noted: false,
             confirmed: None,
             suspect: None,
             letters: 0,
@@ -363,7 +378,11 @@ impl Writer {
             });
         }
         // Whatever is stored from here on, the next process will know that the database was asked before.
-        shared.confirm(stream)?;
+        if !std::mem::replace(&mut self.is_noted, true) {
+            shared
+                .confirm(stream)
+                .inspect_err(|_| self.is_noted = false)?;
+        }
         let confirmed = self.confirmed.unwrap_or(cursor.seq);
         // A commit whose answer was lost.
         let found = cursor.seq.saturating_sub(confirmed);
@@ -410,8 +429,13 @@ impl Writer {
         }
         match feed.await {
             Ok(feed) => {
+                self.latest
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone_from(&feed);
                 self.feed = feed;
                 (self.epoch, self.confirmed, self.suspect) = (None, None, None);
+                self.is_noted = false;
                 self.telling = Telling::new(self.shared.decided.clone());
                 true
             }

@@ -473,6 +473,33 @@ async fn what_the_database_knew_before_is_not_taken_for_what_came_since() {
     assert_eq!(count(&sql, "usage_events").await, 7);
 }
 
+/// It stored what came since, and left them as they were.
+#[tokio::test]
+async fn notes_that_an_older_gateway_found_are_not_believed() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (database, sql, _link, folder, ingest, lane) = three_stored().await;
+    drop(lane);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    let query = "SELECT stream FROM ingest_cursor";
+    let stream: Uuid = sql.query_one(query, &[]).await.unwrap().get(0);
+    let spool = folder.path().join("spool");
+    let note = spool.join(format!("unconfirmed-{stream}"));
+    std::fs::write(&note, "").unwrap();
+    let inode = std::fs::metadata(&note).unwrap().ino();
+    std::fs::write(&note, format!("1 {inode}")).unwrap();
+    std::fs::write(spool.join("lock"), "4711\n").unwrap();
+    let options = Options {
+        writers: 1,
+        ..options(&folder, 10)
+    };
+    let (ingest, lane) = start(&database.url(), &options);
+    submit(&lane, event()).await;
+    drop(lane);
+    assert_eq!(ingest.finish(testkit::PATIENCE).await, Ok(0));
+    assert_eq!(count(&sql, "usage_events").await, 4);
+    assert!(!note.exists());
+}
+
 #[tokio::test]
 async fn a_second_process_takes_the_stream_over_and_the_first_goes_on_in_another() {
     let (_database, sql, link, _folder, ingest, lane) = three_stored().await;
