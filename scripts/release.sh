@@ -33,9 +33,13 @@ profiles=$(realpath "$profiles")
 build "-Cprofile-generate=$profiles"
 cargo build --release --locked --package load-tests
 program=$target/profiled/$host/release/mindweave
-scripts/with-postgres.sh "$target/release/load-tests" bench short medium large stream-50 stream-500 half \
-    --binary "$program" --of gateway-process --of gateway-fsync --rounds 2 --data "$profiles/bench.json" >"$profiles/load.log" ||
-    { cat "$profiles/load.log" >&2; exit 1; }
+load() {
+    scripts/with-postgres.sh "$target/release/load-tests" "$@" --binary "$program" >"$profiles/load.log" ||
+        { cat "$profiles/load.log" >&2; exit 1; }
+}
+load bench short medium large stream-50 stream-500 half --of gateway-process --of gateway-fsync --rounds 2 --data "$profiles/bench.json"
+# Under policies of every kind, too. What that costs is measured elsewhere.
+load growth policies --short
 "$profdata" merge -o "$profiles/merged.profdata" "$profiles"/*.profraw
 build "-Cprofile-use=$profiles/merged.profdata"
 echo "$program"

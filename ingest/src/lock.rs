@@ -1,8 +1,8 @@
 //! Whose a spool is: `lock` in its folder.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek as _, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -59,7 +59,7 @@ impl Lock {
         }
         // Written only now: until it is locked, the file says who else holds it.
         let before = std::fs::read_to_string(&path).map_err(io("read", &path))?;
-        let mut lock = Self {
+        let lock = Self {
             file,
             keeps_notes: before.split_whitespace().nth(1) == Some(KEEPS_NOTES),
         };
@@ -84,11 +84,13 @@ impl Lock {
         })
     }
 
-    fn write(&mut self) -> io::Result<()> {
+    /// Over what was there: a full disk has no other block. And durably, or a power loss would have notes forgotten.
+    fn write(&self) -> io::Result<()> {
         let notes = if self.keeps_notes { KEEPS_NOTES } else { "" };
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        writeln!(self.file, "{} {notes}", std::process::id())
+        let text = format!("{} {notes}\n", std::process::id());
+        self.file.write_all_at(text.as_bytes(), 0)?;
+        self.file.set_len(text.len() as u64)?;
+        self.file.sync_all()
     }
 }
 
