@@ -73,8 +73,6 @@ pub(crate) struct Appending {
     /// The last events of segments that are stored, and since when that is known, oldest first.
     drained: VecDeque<(u64, Duration)>,
     inherited: u64,
-    /// What was appended reaches the writer only when it is synced.
-    is_held_back: bool,
 }
 
 impl Appending {
@@ -86,7 +84,6 @@ impl Appending {
         Self {
             stream,
             durable: watch::Sender::new(last_seq),
-            is_held_back: false,
             progress,
             drained: VecDeque::new(),
             inherited,
@@ -128,21 +125,19 @@ impl Appending {
         let appended = self.stream.append(group)?;
         if self.stream.is_synced() {
             self.durable.send_replace(appended.last_seq);
-        } else {
-            self.is_held_back = true;
         }
         Ok(())
     }
 
-    /// Whether something waits for a sync.
+    /// Whether the writer waits for a sync of what was appended.
     pub(crate) fn is_held_back(&self) -> bool {
-        self.is_held_back
+        *self.durable.borrow() < self.last_seq()
     }
 
     /// Makes durable what only the kernel has, and lets the writer know of it. If that fails, it has to be stored all the sooner.
     pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
         let synced = self.stream.sync();
-        if std::mem::take(&mut self.is_held_back) {
+        if self.is_held_back() {
             self.durable.send_replace(self.last_seq());
         }
         synced

@@ -24,14 +24,7 @@ const KEEPS_NOTES: &str = "notes";
 
 impl Lock {
     pub(crate) fn take(root: &Path) -> Result<Self, SpoolStartError> {
-        let io = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| SpoolStartError::Io {
-                action,
-                path,
-                source,
-            }
-        };
+        let io = SpoolStartError::io;
         let mut folder = std::fs::DirBuilder::new();
         let created = folder.recursive(true).mode(0o700).create(root);
         created.map_err(io("create", root))?;
@@ -77,11 +70,7 @@ impl Lock {
             self.keeps_notes = true;
             self.write()
         };
-        forget().map_err(|source| SpoolStartError::Io {
-            action: "write the lock of",
-            path: root.to_owned(),
-            source,
-        })
+        forget().map_err(SpoolStartError::io("write the lock of", root))
     }
 
     /// Over what was there: a full disk has no other block. And durably, or a power loss would have notes forgotten.

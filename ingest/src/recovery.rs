@@ -15,7 +15,7 @@ use crate::kept;
 use crate::open_slots;
 use crate::record;
 use crate::replacing;
-use crate::spool::SpoolError;
+use crate::spool::{IoContext as _, SpoolError};
 use crate::streams::{SpoolStartError, Streams};
 
 /// The file of a lane's open requests.
@@ -71,7 +71,7 @@ fn requests(root: &Path) -> Result<HashMap<Uuid, Request>, SpoolStartError> {
     let mut requests = HashMap::new();
     let mut payload = BytesMut::new();
     for path in files(root, "open-")? {
-        for event in open_slots::interrupted(&path).map_err(unreadable(&path))? {
+        for event in open_slots::interrupted(&path).map_err(SpoolStartError::io("read", &path))? {
             record::encode(&event, &mut payload);
             let request = Request {
                 record: payload.to_vec(),
@@ -83,7 +83,7 @@ fn requests(root: &Path) -> Result<HashMap<Uuid, Request>, SpoolStartError> {
     }
     // Of what had ended, the trace that it was running may still be there.
     for path in files(root, "kept-")? {
-        for record in kept::kept(&path).map_err(unreadable(&path))? {
+        for record in kept::kept(&path).map_err(SpoolStartError::io("read", &path))? {
             let id = record::request_id(&record);
             if let Some((id, unix_micros)) = id.zip(record::unix_micros(&record)) {
                 let request = Request {
@@ -98,29 +98,12 @@ fn requests(root: &Path) -> Result<HashMap<Uuid, Request>, SpoolStartError> {
     Ok(requests)
 }
 
-fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> SpoolStartError {
-    let path = path.to_owned();
-    |source| SpoolStartError::Io {
-        action: "read",
-        path,
-        source,
-    }
-}
-
 /// Makes durable what lanes have let go by now.
 pub(crate) fn sync_files(root: &Path) -> Result<(), SpoolError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        |source| SpoolError::Io {
-            action: "sync",
-            path,
-            source,
-        }
-    };
     for begin in ["open-", "kept-"] {
-        for path in list(root, begin).map_err(failed(root))? {
+        for path in list(root, begin).context("sync", root)? {
             let synced = std::fs::File::open(&path).and_then(|file| file.sync_data());
-            synced.map_err(failed(&path))?;
+            synced.context("sync", &path)?;
         }
     }
     Ok(())
@@ -132,25 +115,13 @@ pub(crate) fn remove_files(root: &Path) -> Result<(), SpoolStartError> {
         .into_iter()
         .chain(files(root, "kept-")?)
     {
-        std::fs::remove_file(&path).map_err(|source| SpoolStartError::Io {
-            action: "remove",
-            path,
-            source,
-        })?;
+        std::fs::remove_file(&path).map_err(SpoolStartError::io("remove", &path))?;
     }
-    replacing::sync(root).map_err(|source| SpoolStartError::Io {
-        action: "sync",
-        path: root.to_owned(),
-        source,
-    })
+    replacing::sync(root).map_err(SpoolStartError::io("sync", root))
 }
 
 fn files(root: &Path, begin: &str) -> Result<Vec<PathBuf>, SpoolStartError> {
-    list(root, begin).map_err(|source| SpoolStartError::Io {
-        action: "list",
-        path: root.to_owned(),
-        source,
-    })
+    list(root, begin).map_err(SpoolStartError::io("list", root))
 }
 
 /// Of however many lanes there are, or the earlier process had.

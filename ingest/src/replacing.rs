@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::spool::{Disk, Group, Reader, SpoolError, Stream, StreamOptions};
+use crate::spool::{Disk, Group, IoContext as _, Reader, SpoolError, Stream, StreamOptions};
 use crate::streams::SpoolStartError;
 use crate::unconfirmed;
 
@@ -29,10 +29,10 @@ impl Replacing<'_> {
     /// Copies the events behind the range's start up to its end into a new stream, which takes the place of the old one.
     pub(crate) fn replace(&self, old: Uuid, events: Range<u64>) -> Result<Stream, SpoolError> {
         let making = making(self.root, old);
-        remove(&making).map_err(|source| failed("remove", &making, source))?;
+        remove(&making).context("remove", &making)?;
         self.disk
             .create_folder(&making)
-            .map_err(|source| failed("create", &making, source))?;
+            .context("create", &making)?;
         let new = Uuid::now_v7();
         self.copy(old, events, &making, new)?;
         match self.set_aside(old) {
@@ -93,7 +93,7 @@ impl Replacing<'_> {
         self.disk
             .rename(from, to)
             .and_then(|()| self.disk.sync_folder(self.root))
-            .map_err(|source| failed("rename", from, source))
+            .context("rename", from)
     }
 }
 
@@ -111,14 +111,7 @@ fn or_end<T>(done: Result<T, SpoolError>) -> T {
 
 /// Finishes what was cut short: the copy counts if the old stream has made way for it.
 pub(crate) fn finish(root: &Path) -> Result<(), SpoolStartError> {
-    let io = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| SpoolStartError::Io {
-            action,
-            path,
-            source,
-        }
-    };
+    let io = SpoolStartError::io;
     for entry in fs::read_dir(root).map_err(io("list", root))? {
         let making = entry.map_err(io("list", root))?.path();
         let Some(old) = old_of(&making) else { continue };
@@ -153,12 +146,4 @@ fn remove(folder: &Path) -> io::Result<()> {
 
 pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
-}
-
-fn failed(action: &'static str, path: &Path, source: io::Error) -> SpoolError {
-    SpoolError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
 }

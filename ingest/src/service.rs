@@ -140,11 +140,7 @@ impl Ingest {
         let flusher = std::thread::Builder::new()
             .name("flusher".to_owned())
             .spawn(|| or_abort(|| flusher.run()))
-            .map_err(|source| SpoolStartError::Io {
-                action: "start a thread for",
-                path: root.clone(),
-                source,
-            })?;
+            .map_err(SpoolStartError::io("start a thread for", root))?;
         bell.hang(flusher.thread().clone());
         let writers = TaskTracker::new();
         for feed in feeds {
@@ -290,13 +286,14 @@ fn make_lanes(
     let (mut lanes, mut ends, mut paths) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..options.lanes {
         let path = recovery::open_file(root, index);
-        let open = Places::create(&path, slots).map_err(not_created(&path))?;
+        let open = Places::create(&path, slots).map_err(SpoolStartError::io("create", &path))?;
         paths.push(path);
         let kept = if options.spool.survives_power_loss {
             None
         } else {
             let path = recovery::kept_file(root, index);
-            let kept = Places::create(&path, KEPT_EVENTS).map_err(not_created(&path))?;
+            let kept =
+                Places::create(&path, KEPT_EVENTS).map_err(SpoolStartError::io("create", &path))?;
             paths.push(path);
             Some(kept)
         };
@@ -306,13 +303,4 @@ fn make_lanes(
         ends.push(end);
     }
     Ok((lanes, ends, paths))
-}
-
-fn not_created(path: &Path) -> impl FnOnce(std::io::Error) -> SpoolStartError {
-    let path = path.to_owned();
-    |source| SpoolStartError::Io {
-        action: "create",
-        path,
-        source,
-    }
 }

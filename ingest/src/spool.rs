@@ -89,7 +89,7 @@ mod tests;
 pub(crate) use {
     allocator::Allocator,
     disk::Disk,
-    error::SpoolError,
+    error::{IoContext, SpoolError},
     group::Group,
     os_disk::OsDisk,
     reader::Reader,

@@ -160,11 +160,8 @@ impl Streams {
             current: streams,
             orphans,
             turn: 0,
-            allocating: Allocating::start().map_err(|source| SpoolStartError::Io {
-                action: "start a thread for",
-                path: root.clone(),
-                source,
-            })?,
+            allocating: Allocating::start()
+                .map_err(SpoolStartError::io("start a thread for", root))?,
             replacements,
             unreplaced: Vec::new(),
             lock,
@@ -289,14 +286,21 @@ impl SpoolStartError {
     pub(crate) fn fault(error: SpoolError) -> Self {
         Self::Stream(SpoolFault(error))
     }
+
+    /// Says what was tried, and with what.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
 }
 
 fn default_max_bytes(root: &Path) -> Result<u64, SpoolStartError> {
-    let stat = rustix::fs::statvfs(root).map_err(|errno| SpoolStartError::Io {
-        action: "find out what is free in",
-        path: root.to_owned(),
-        source: errno.into(),
-    })?;
+    let stat = rustix::fs::statvfs(root).map_err(io::Error::from);
+    let stat = stat.map_err(SpoolStartError::io("find out what is free in", root))?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     Ok((free / 2).min(LARGEST_DEFAULT_BYTES))
 }
@@ -310,11 +314,10 @@ fn inherited(root: &Path, stream: &Stream) -> Result<u64, SpoolStartError> {
             tracing::warn!(stream = %stream.id(), "the disk is full: how far the database knows a stream isn't noted");
             Ok(last)
         }
-        noted => noted.map_err(|source| SpoolStartError::Io {
-            action: "note how far the database knows a stream in",
-            path: root.to_owned(),
-            source,
-        }),
+        noted => noted.map_err(SpoolStartError::io(
+            "note how far the database knows a stream in",
+            root,
+        )),
     }
 }
 

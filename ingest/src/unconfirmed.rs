@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use crate::replacing::sync;
+
 const BEGIN: &str = "unconfirmed-";
 
 fn path(root: &Path, stream: Uuid) -> PathBuf {
@@ -83,10 +85,6 @@ pub(crate) fn clear_all(root: &Path) -> io::Result<()> {
         }
     }
     sync(root)
-}
-
-fn sync(root: &Path) -> io::Result<()> {
-    File::open(root)?.sync_all()
 }
 
 #[cfg(test)]

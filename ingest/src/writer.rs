@@ -26,7 +26,7 @@ use crate::database::Database;
 use crate::decided::{Decided, Telling};
 use crate::metrics::{SpoolMetrics, WriterMetrics};
 use crate::record;
-use crate::spool::{Disk, Reader, SpoolError};
+use crate::spool::{Disk, IoContext as _, Reader, SpoolError};
 use crate::streams::Replace;
 use crate::unconfirmed;
 
@@ -110,11 +110,8 @@ impl Shared {
 
     /// Notes that the database has been asked about a stream.
     fn confirm(&self, stream: Uuid) -> Result<(), SpoolError> {
-        unconfirmed::clear(&self.root, stream).map_err(|source| SpoolError::Io {
-            action: "note that the database has been asked in",
-            path: self.root.clone(),
-            source,
-        })
+        let noted = unconfirmed::clear(&self.root, stream);
+        noted.context("note that the database has been asked in", &self.root)
     }
 }
 
@@ -378,10 +375,9 @@ impl Writer {
             });
         }
         // Whatever is stored from here on, the next process will know that the database was asked before.
-        if !std::mem::replace(&mut self.is_noted, true) {
-            shared
-                .confirm(stream)
-                .inspect_err(|_| self.is_noted = false)?;
+        if !self.is_noted {
+            shared.confirm(stream)?;
+            self.is_noted = true;
         }
         let confirmed = self.confirmed.unwrap_or(cursor.seq);
         // A commit whose answer was lost.

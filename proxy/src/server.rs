@@ -181,62 +181,52 @@ impl Server {
             lane,
             errands,
         } = self;
-        run(&runtime, shared, listener, lane, errands);
-    }
-}
-
-fn run(
-    runtime: &Runtime,
-    shared: Shared,
-    listener: StdListener,
-    lane: Lane,
-    errands: Option<Errands>,
-) {
-    let connections = Arc::clone(&shared.connections);
-    let stop = shared.stop.clone();
-    let metrics = Metrics::register();
-    let worker = Rc::new(Worker {
-        upstream: Upstream::new(&shared.options.upstream, metrics.upstream_connections()),
-        options: shared.options,
-        keys: shared.resources.keys,
-        prices: shared.resources.prices,
-        mcp_servers: shared.resources.mcp_servers,
-        objects: shared.resources.objects,
-        policies: shared.resources.policies,
-        refusals: shared.refusals,
-        spending: shared.resources.spending,
-        clock: shared.resources.clock,
-        bodies: shared.bodies,
-        lane,
-        metrics,
-        tasks: TaskTracker::new(),
-        drained: Cell::new(0),
-        cut_off: Cell::new(false),
-    });
-    // What outlives the deadline is dropped with the set, and settled by being dropped.
-    LocalSet::new().block_on(runtime, async move {
-        match TcpListener::from_std(listener) {
-            Ok(listener) => {
-                if let Some(errands) = errands {
-                    let (worker, stopped) = (Rc::clone(&worker), stop.clone());
-                    // Tracked: shutdown waits for it, and it for nothing but the answer that is coming in.
-                    drop(worker.tasks.clone().spawn_local(async move {
-                        tokio::select! {
-                            () = errands.run(worker) => {}
-                            () = stopped.cancelled() => {}
-                        }
-                    }));
+        let connections = Arc::clone(&shared.connections);
+        let stop = shared.stop.clone();
+        let metrics = Metrics::register();
+        let worker = Rc::new(Worker {
+            upstream: Upstream::new(&shared.options.upstream, metrics.upstream_connections()),
+            options: shared.options,
+            keys: shared.resources.keys,
+            prices: shared.resources.prices,
+            mcp_servers: shared.resources.mcp_servers,
+            objects: shared.resources.objects,
+            policies: shared.resources.policies,
+            refusals: shared.refusals,
+            spending: shared.resources.spending,
+            clock: shared.resources.clock,
+            bodies: shared.bodies,
+            lane,
+            metrics,
+            tasks: TaskTracker::new(),
+            drained: Cell::new(0),
+            cut_off: Cell::new(false),
+        });
+        // What outlives the deadline is dropped with the set, and settled by being dropped.
+        LocalSet::new().block_on(&runtime, async move {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => {
+                    if let Some(errands) = errands {
+                        let (worker, stopped) = (Rc::clone(&worker), stop.clone());
+                        // Tracked: shutdown waits for it, and it for nothing but the answer that is coming in.
+                        drop(worker.tasks.clone().spawn_local(async move {
+                            tokio::select! {
+                                () = errands.run(worker) => {}
+                                () = stopped.cancelled() => {}
+                            }
+                        }));
+                    }
+                    let lane = worker.lane.clone();
+                    // It goes with the set: whoever waits for it is waited for by shutdown.
+                    tokio::task::spawn_local(async move { lane.acknowledge().await });
+                    let tidied = Rc::clone(&worker);
+                    tokio::task::spawn_local(async move { tidied.upstream.tidy().await });
+                    serve(worker, listener, connections, stop).await;
                 }
-                let lane = worker.lane.clone();
-                // It goes with the set: whoever waits for it is waited for by shutdown.
-                tokio::task::spawn_local(async move { lane.acknowledge().await });
-                let tidied = Rc::clone(&worker);
-                tokio::task::spawn_local(async move { tidied.upstream.tidy().await });
-                serve(worker, listener, connections, stop).await;
+                Err(error) => tracing::error!(%error, "a listener could not be served"),
             }
-            Err(error) => tracing::error!(%error, "a listener could not be served"),
-        }
-    });
+        });
+    }
 }
 
 async fn serve(

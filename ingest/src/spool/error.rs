@@ -70,7 +70,7 @@ impl SpoolError {
 }
 
 /// Says what was tried, and where.
-pub(super) trait IoContext<T> {
+pub(crate) trait IoContext<T> {
     fn context(self, action: &'static str, path: &Path) -> Result<T, SpoolError>;
 }
 
