@@ -53,6 +53,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("data-encoding", &["admin-api"]),
     ("globset", &["policy-engine"]),
     ("governor", &["policy-engine"]),
+    ("httparse", &["proxy"]),
     ("hyper", &["load-tests", "proxy", "simulator", "testkit"]),
     (
         "hyper-util",

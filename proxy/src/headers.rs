@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 
 use crate::admission::APPROVED_MCP;
 use crate::credentials;
-use crate::limits;
 
 /// The gateway's own id of the request, on every answer.
 pub(crate) const GATEWAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-mindweave-request-id");
@@ -40,14 +39,13 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
 
 /// Makes an answer's headers fit for the caller.
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
-    // Most answers have all of them: to remove each by its known name costs less than to look for them.
-    for name in limits::NAMES.iter().flatten() {
-        headers.remove(name);
-    }
-    strip(headers, |name| {
-        // `Alt-Svc` names other ways to the upstream: ways past the gateway.
-        name == "alt-svc" || is_upstream_limit(name)
-    });
+    strip(headers, is_of_upstream);
+}
+
+/// Whether a header of an answer is about the upstream as only the gateway knows it.
+pub(crate) fn is_of_upstream(name: &str) -> bool {
+    // `Alt-Svc` names other ways to the upstream: ways past the gateway.
+    name == "alt-svc" || is_upstream_limit(name)
 }
 
 fn is_upstream_limit(name: &str) -> bool {

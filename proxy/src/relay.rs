@@ -22,14 +22,14 @@ use crate::ended::End;
 use crate::exchange::Exchange;
 use crate::options::Options;
 use crate::silence::Silence;
-use crate::upstream::UpstreamBody;
+use crate::upstream::{BodyError, UpstreamBody};
 use crate::worker::Worker;
 
 /// Why an answer breaks off. The caller sees a connection that ends too early, as it would upstream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RelayError {
     #[error("the upstream broke off")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] BodyError),
     #[error("the upstream fell silent")]
     Silent,
 }

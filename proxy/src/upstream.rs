@@ -20,7 +20,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio::time::Instant;
 
-pub(crate) use self::body::UpstreamBody;
+pub(crate) use self::body::{BodyError, UpstreamBody};
 use self::connector::CountedConnector;
 use self::http2::Http2;
 use self::pool::Pool;

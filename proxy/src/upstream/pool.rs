@@ -11,7 +11,7 @@ use tower_service::Service as _;
 
 use super::body::UpstreamBody;
 use super::connector::CountedConnector;
-use super::line::Line;
+use super::line::{Desk, Line};
 use super::{SendError, Target};
 use crate::forward_body::ForwardBody;
 
@@ -22,6 +22,7 @@ const TIDY_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) struct Pool {
     connector: CountedConnector,
+    desk: Rc<Desk>,
     /// By their servers, of which there are few; the one used last stands last, and is used first.
     idle: RefCell<Vec<OfServer>>,
 }
@@ -37,6 +38,7 @@ impl Pool {
     pub(super) fn new(connector: CountedConnector) -> Self {
         Self {
             connector,
+            desk: Rc::default(),
             idle: RefCell::default(),
         }
     }
@@ -59,13 +61,13 @@ impl Pool {
             };
             match line.send(request).await {
                 Ok(answer) => {
-                    let body = |body| UpstreamBody::new(body, line, server, self);
+                    let body = |()| UpstreamBody::new(line, server, self);
                     return Ok(answer.map(body));
                 }
-                Err(mut failed) => match failed.take_message() {
+                Err(failed) => match failed.unsent {
                     // It had been closed meanwhile, and nothing was sent.
                     Some(unsent) if !is_new => request = unsent,
-                    Some(_) | None => return Err(SendError::Broken(failed.into_error().into())),
+                    Some(_) | None => return Err(SendError::Broken(failed.error.into())),
                 },
             }
         }
@@ -77,9 +79,7 @@ impl Pool {
             .map_err(|error| SendError::Connect(error.into()))?;
         let io = self.connector.clone().call(server).await;
         let io = io.map_err(SendError::Connect)?;
-        Line::new(io)
-            .await
-            .map_err(|error| SendError::Connect(error.into()))
+        Ok(Line::new(io, Rc::clone(&self.desk)))
     }
 
     fn take(&self, target: &Target) -> Option<(Rc<Target>, Line)> {

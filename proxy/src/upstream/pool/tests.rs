@@ -1,8 +1,5 @@
 mod uploads;
 
-use std::future::poll_fn;
-use std::task::Poll;
-
 use http_body_util::BodyExt as _;
 
 use super::*;
@@ -23,14 +20,8 @@ impl Pool {
 
     /// Waits until the oldest of the first server is known to be of no more use.
     async fn oldest_unusable(&self) {
-        poll_fn(|ctx| {
-            let mut idle = self.idle.borrow_mut();
-            match idle[0].1[0].line.poll_free(ctx) {
-                Poll::Ready(false) => Poll::Ready(()),
-                Poll::Ready(true) | Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
+        let is_ready = || self.idle.borrow_mut()[0].1[0].line.is_ready();
+        until(|| !is_ready()).await;
     }
 }
 
