@@ -41,7 +41,7 @@ pub fn event(number: usize, time: Timestamp) -> UsageEvent {
             },
             web_search_requests: 0,
             service_tier: Some("standard".to_owned()),
-            raw: usage.as_object().unwrap().clone(),
+            raw: usage.as_object().unwrap().clone().into(),
         },
         cost: Cost::default(),
         mcp_calls: Vec::new(),

@@ -1,11 +1,10 @@
 //! The usage event: what is stored of one request, for good.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
     ApiKeyId, Cost, Endpoint, McpServerId, ObjectKind, OrgId, Picodollars, PolicyId, ProjectId,
-    RequestId, Timestamp, Usage, UserId,
+    RequestId, Timestamp, Usage, UsageObject, UserId,
 };
 
 /// One row of `usage_events`.
@@ -153,7 +152,7 @@ pub struct RunningTotal {
     /// What the API says that it cost at list prices, rounded to a cent.
     pub list_cost: Option<Picodollars>,
     /// The usage object as received.
-    pub raw: Map<String, Value>,
+    pub raw: UsageObject,
 }
 
 /// `usage_events.event_type`, as far as requests make it.

@@ -28,4 +28,4 @@ pub use money::{Cents, Picodollars};
 pub use object::{ObjectKind, ObjectPath};
 pub use pricing::{Basis, Cost, PriceBook, Prices};
 pub use time::{Clock, Timestamp};
-pub use usage::{TokenCounts, Usage, whole_ms};
+pub use usage::{Figure, TokenCounts, Usage, UsageObject, whole_ms};

@@ -1,7 +1,11 @@
 //! What one answer consumed, as the Claude API reports it.
 
+mod object;
+mod plain;
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+
+pub use object::{Figure, UsageObject};
 
 /// Token counters of one request, in tokens.
 ///
@@ -42,15 +46,14 @@ pub struct Usage {
     pub service_tier: Option<String>,
     /// The object itself, kept so that an event can be explained and priced again; for a stream, the
     /// first one with later ones laid over it.
-    pub raw: Map<String, Value>,
+    pub raw: UsageObject,
 }
 
 impl Usage {
     /// How long an agent ran, in milliseconds, where the object says so.
     #[must_use]
     pub fn active_ms(&self) -> u64 {
-        let seconds = self.raw.get("active_seconds").and_then(Value::as_f64);
-        seconds.map_or(0, whole_ms)
+        self.raw.number("active_seconds").map_or(0, whole_ms)
     }
 }
 

@@ -3,9 +3,11 @@
 //! Whatever the value, the field is one that the database accepts: NUL characters are replaced, texts cut, numbers
 //! clamped to their column's range.
 
+use std::io;
+
+use bytes::buf::Writer;
 use bytes::{BufMut, BytesMut};
 use memchr::memmem;
-use serde::Serialize;
 use serde_json::Value;
 
 fn put_length(row: &mut BytesMut, length: usize) {
@@ -54,31 +56,31 @@ pub(crate) fn put_text(row: &mut BytesMut, text: &str, max_chars: usize) {
     }
 }
 
-pub(crate) fn put_jsonb(row: &mut BytesMut, value: &impl Serialize) {
+/// JSON, as it is written.
+pub(crate) fn put_jsonb(
+    row: &mut BytesMut,
+    write: impl FnOnce(&mut Writer<&mut BytesMut>) -> io::Result<()>,
+) {
     const JSONB_VERSION: u8 = 1;
     let start = row.len();
     put_length(row, 0);
     row.put_u8(JSONB_VERSION);
     let text = row.len();
-    write_json(row, text, value);
-    // jsonb refuses U+0000; serde_json writes it as this escape and no other way.
+    // Nothing in an event can't be written.
+    if write(&mut (&mut *row).writer()).is_err() {
+        row.truncate(text);
+        row.put_slice(b"null");
+    }
+    // jsonb refuses U+0000, which JSON has as this escape and no other way.
     let written = row.get(text..).unwrap_or_default();
     if memmem::find(written, b"\\u0000").is_some() {
-        let tree = serde_json::to_value(value).unwrap_or_default();
+        let tree = serde_json::from_slice(written).unwrap_or_default();
         row.truncate(text);
-        write_json(row, text, &without_nul_escapes(&tree));
+        row.put_slice(without_nul_escapes(&tree).to_string().as_bytes());
     }
     let length = i32::try_from(row.len() - start - 4).unwrap_or(i32::MAX);
     if let Some(place) = row.get_mut(start..start + 4) {
         place.copy_from_slice(&length.to_be_bytes());
-    }
-}
-
-fn write_json(row: &mut BytesMut, start: usize, value: &impl Serialize) {
-    // Nothing in an event can't be written.
-    if serde_json::to_writer((&mut *row).writer(), value).is_err() {
-        row.truncate(start);
-        row.put_slice(b"null");
     }
 }
 

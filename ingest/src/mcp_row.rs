@@ -37,5 +37,5 @@ pub(crate) fn encode(event: &UsageEvent, call: &McpCall, row: &mut BytesMut) {
     if let Some(metadata) = metadata.as_object_mut().filter(|_| event.test) {
         metadata.insert("test".to_owned(), json!(true));
     }
-    put_jsonb(row, &metadata);
+    put_jsonb(row, |row| Ok(serde_json::to_writer(row, &metadata)?));
 }

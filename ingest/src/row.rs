@@ -5,6 +5,9 @@
 
 mod read;
 
+use std::io;
+
+use bytes::buf::Writer;
 use bytes::{BufMut, BytesMut};
 use domain::{Basis, Repeatable, UsageEvent};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
@@ -80,10 +83,24 @@ pub fn encode(event: &UsageEvent, row: &mut BytesMut) {
         event.outcome.error_message.as_deref(),
         MAX_ERROR_MESSAGE_CHARS,
     );
-    put_jsonb(row, &Metadata(event));
+    put_jsonb(row, |row| write_metadata(event, row));
 }
 
-/// What the columns have no place for, as an object.
+fn write_metadata(event: &UsageEvent, row: &mut Writer<&mut BytesMut>) -> io::Result<()> {
+    serde_json::to_writer(&mut *row, &Metadata(event))?;
+    if event.usage.raw.is_empty() {
+        return Ok(());
+    }
+    // It is JSON already: one more member of an object that has some.
+    let row = row.get_mut();
+    row.truncate(row.len() - b"}".len());
+    row.put_slice(b",\"usage\":");
+    event.usage.raw.write((&mut **row).writer())?;
+    row.put_u8(b'}');
+    Ok(())
+}
+
+/// What the columns have no place for, as an object; less the usage.
 struct Metadata<'a>(&'a UsageEvent);
 
 impl Serialize for Metadata<'_> {
@@ -124,9 +141,6 @@ impl Serialize for Metadata<'_> {
             Basis::Unpriced(reason) => members.serialize_entry("unpriced", reason.as_str())?,
             Basis::Listed => members.serialize_entry("priced_by", "list_cost")?,
             Basis::NoUsage | Basis::Priced(_) => {}
-        }
-        if !event.usage.raw.is_empty() {
-            members.serialize_entry("usage", &event.usage.raw)?;
         }
         members.end()
     }

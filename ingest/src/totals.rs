@@ -11,7 +11,7 @@ use domain::{
     Basis, Cost, Picodollars, PriceBook, Prices, Repeatable, RequestId, RunningTotal, TokenCounts,
     Usage, UsageEvent,
 };
-use serde_json::json;
+use serde_json::{Map, json};
 use tokio_postgres::{Error, Row, Transaction};
 
 /// What a column of `usage_events` holds. What is more makes another event.
@@ -236,8 +236,8 @@ impl Counted {
             ("speed", json!(self.speed)),
             ("inference_geo", json!(self.inference_geo)),
         ];
-        let raw = raw.into_iter().filter(|(_, value)| !value.is_null());
-        let raw = raw.map(|(key, value)| (key.to_owned(), value)).collect();
+        let raw = raw.map(|(key, value)| (key.to_owned(), value));
+        let raw = Map::from_iter(raw).into();
         Usage {
             tokens,
             web_search_requests: searches,
@@ -314,5 +314,5 @@ fn seconds(ms: u64) -> f64 {
 }
 
 fn word(usage: &Usage, key: &str) -> Option<String> {
-    usage.raw.get(key)?.as_str().map(str::to_owned)
+    usage.raw.word(key).map(str::to_owned)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{TokenCounts, Usage};
+use crate::{Figure, TokenCounts, Usage};
 
 /// A part of a request: all of it, or one of the `iterations` that its usage lists.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,8 +81,8 @@ impl Usage {
             model,
             tokens: self.tokens,
             service_tier: self.service_tier.as_deref(),
-            inference_geo: text(&self.raw, "inference_geo"),
-            speed: text(&self.raw, "speed"),
+            inference_geo: self.raw.word("inference_geo"),
+            speed: self.raw.word("speed"),
             declined: false,
         };
         let Some(iterations) = self.iterations() else {
@@ -134,7 +134,7 @@ impl Usage {
     }
 
     fn iterations(&self) -> Option<Vec<Iteration<'_>>> {
-        let entries = self.raw.get("iterations")?.as_array()?;
+        let entries = self.raw.iterations()?.as_array()?;
         let mut iterations: Vec<_> = entries
             .iter()
             .filter_map(Value::as_object)
@@ -146,8 +146,10 @@ impl Usage {
 
     /// The top level says how long cache writes live: if one turn alone leaves it open, it had the rest.
     fn split_the_only_unsplit(&self, iterations: &mut [Iteration<'_>]) {
-        let split = self.raw.get("cache_creation").and_then(Value::as_object);
-        let Some(of_all) = split.and_then(|split| count(split, "ephemeral_1h_input_tokens")) else {
+        let of_all = self
+            .raw
+            .figure_in("cache_creation", "ephemeral_1h_input_tokens");
+        let Figure::Is(of_all) = of_all else {
             return;
         };
         let executors = || {

@@ -32,7 +32,7 @@ fn usage(raw: &Value) -> Usage {
             .as_u64()
             .unwrap_or(0),
         service_tier: raw["service_tier"].as_str().map(str::to_owned),
-        raw: raw.as_object().unwrap().clone(),
+        raw: raw.as_object().unwrap().clone().into(),
     };
     usage.tokens = usage.tokens_of_iterations().unwrap_or(tokens);
     usage

@@ -123,7 +123,7 @@ impl<'a> Fields<'a> {
 mod tests {
     use bytes::BytesMut;
     use domain::{Picodollars, TokenCounts, UsageEvent};
-    use serde_json::{Value, json};
+    use serde_json::{Map, Value, json};
 
     use super::super::encode;
     use super::*;
@@ -202,7 +202,7 @@ mod tests {
         check(
             |event| {
                 let nul = Value::String("\0\"".to_owned());
-                event.usage.raw = [("refusals".to_owned(), nul)].into_iter().collect();
+                event.usage.raw = Map::from_iter([("refusals".to_owned(), nul)]).into();
                 event.outcome.error_message = Some("\0".to_owned());
             },
             |_| {},
@@ -216,9 +216,14 @@ mod tests {
         assert_eq!(read_usage(&row_of(&test), test.time), Ok(None));
 
         let (row, mut metadata) = (row_of(&event()), BytesMut::new());
-        put_jsonb(&mut metadata, &super::super::Metadata(&event()));
+        put_jsonb(&mut metadata, |row| {
+            super::super::write_metadata(&event(), row)
+        });
         let mut refused = BytesMut::from(&row[..row.len() - metadata.len()]);
-        put_jsonb(&mut refused, &json!({"refusals": 7}));
+        let refusals = json!({"refusals": 7});
+        put_jsonb(&mut refused, |row| {
+            Ok(serde_json::to_writer(row, &refusals)?)
+        });
         assert_eq!(read_usage(&refused, event().time), Ok(None));
     }
 

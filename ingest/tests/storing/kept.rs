@@ -102,7 +102,7 @@ async fn what_is_not_kept_is_waited_for_and_by_all_that_follow() {
     let (ingest, lane) = start(&database.url(), &kept_options(&folder));
     let mut long = event();
     let text = json!({ "text": "x".repeat(5_000) });
-    long.usage.raw = text.as_object().unwrap().clone();
+    long.usage.raw = text.as_object().unwrap().clone().into();
     let acknowledging = lane.acknowledge();
     let submitting = async {
         for event in [event(), long, event()] {
@@ -134,7 +134,7 @@ async fn whoever_waits_for_the_same_event_is_woken() {
             for _ in 0..50 {
                 let mut long = event();
                 let text = json!({ "text": "x".repeat(5_000) });
-                long.usage.raw = text.as_object().unwrap().clone();
+                long.usage.raw = text.as_object().unwrap().clone().into();
                 let events = [long, event(), event()];
                 let slots: Vec<_> = events
                     .iter()

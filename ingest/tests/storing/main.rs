@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use domain::{
     ApiKeyId, Clock, Endpoint, EventStatus, EventType, OrgId, Outcome, ProjectId, RequestId,
-    Timestamp, TokenCounts, Usage, UsageEvent, UsageQuality, UserId,
+    Timestamp, TokenCounts, Usage, UsageEvent, UsageObject, UsageQuality, UserId,
 };
 use ingest::{Database, Ingest, Lane, Options, SpoolOptions};
 use serde_json::json;
@@ -56,7 +56,7 @@ fn event() -> UsageEvent {
             },
             web_search_requests: 6,
             service_tier: Some("standard".to_owned()),
-            raw: json!({ "input_tokens": 1 }).as_object().unwrap().clone(),
+            raw: UsageObject::parse(br#"{"input_tokens":1}"#).unwrap(),
         },
         cost: domain::Cost::default(),
         mcp_calls: Vec::new(),
@@ -198,7 +198,8 @@ async fn what_the_database_would_refuse_is_made_acceptable() {
     hostile.usage.raw = json!({ "a\0": ["b\0", { "c": "\0" }], "d": 1e300 })
         .as_object()
         .unwrap()
-        .clone();
+        .clone()
+        .into();
     hostile.time_to_first_token_ms = None;
     hostile.latency_ms = u32::MAX;
     hostile.outcome = Outcome::failure(

@@ -1,6 +1,6 @@
 //! What was found of one JSON object: an answer, or the data of an event.
 
-use serde_json::{Map, Value};
+use domain::UsageObject;
 
 use super::ApiError;
 use super::calls::{Block, BlockKind, Calls};
@@ -61,7 +61,7 @@ pub(super) enum Figures {
     /// It is missing or null.
     #[default]
     None,
-    Object(Map<String, Value>),
+    Object(UsageObject),
     /// It is too large, or no object.
     Unreadable,
 }
@@ -163,10 +163,10 @@ impl Fields {
 
 impl Figures {
     fn parse(json: &[u8]) -> Self {
-        match serde_json::from_slice(json) {
-            Ok(Some(object)) => Self::Object(object),
-            Ok(None) => Self::None,
-            Err(_not_an_object) => Self::Unreadable,
+        match UsageObject::parse(json) {
+            Some(object) => Self::Object(object),
+            None if json == b"null" => Self::None,
+            None => Self::Unreadable,
         }
     }
 }

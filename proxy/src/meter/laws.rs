@@ -149,7 +149,8 @@ fn check_bounds(reading: &Reading) {
     let (tokens, raw) = (reading.usage.tokens, &reading.usage.raw);
     assert!(tokens.cache_write_1h <= tokens.cache_write, "{tokens:?}");
     assert!(raw.len() <= MOST_MEMBERS, "{} members", raw.len());
-    assert!(raw.values().all(|value| !value.is_null()));
+    let tree = raw.clone().into_tree();
+    assert!(tree.values().all(|value| !value.is_null()));
 }
 
 fn check_name(name: Option<&String>) {

@@ -4,8 +4,8 @@
 //! nothing is ever added or compared. A figure that makes no sense counts as left out, and so does a member beyond
 //! [`MOST_MEMBERS`]; the tally remembers that it is not the whole truth.
 
-use domain::{TokenCounts, Usage, UsageQuality};
-use serde_json::{Map, Value};
+use domain::{Figure, TokenCounts, Usage, UsageObject, UsageQuality};
+use serde_json::Value;
 
 use super::fields::Figures;
 
@@ -28,13 +28,6 @@ const MOST_OF_MANY: u64 = i64::MAX as u64;
 
 /// Members kept. The API's usage has a dozen; without a bound, a stream of ever new ones would grow for as long as it lasts.
 pub(super) const MOST_MEMBERS: usize = 128;
-
-/// A counter in a usage object.
-enum Figure {
-    Absent,
-    Is(u64),
-    Senseless,
-}
 
 impl Default for Tally {
     fn default() -> Self {
@@ -72,67 +65,50 @@ impl Tally {
         }
     }
 
-    fn lay_object(&mut self, mut object: Map<String, Value>) {
-        if let Some(input) = self.read(&object, "input_tokens") {
+    fn lay_object(&mut self, object: UsageObject) {
+        if let Some(input) = self.read(object.figure("input_tokens")) {
             self.usage.tokens.input = input;
             self.has_input = true;
         }
-        if let Some(output) = self.read(&object, "output_tokens") {
+        if let Some(output) = self.read(object.figure("output_tokens")) {
             self.usage.tokens.output = output;
             self.has_output = true;
         }
-        if let Some(cache_read) = self.read(&object, "cache_read_input_tokens") {
+        if let Some(cache_read) = self.read(object.figure("cache_read_input_tokens")) {
             self.usage.tokens.cache_read = cache_read;
         }
         self.lay_cache_writes(&object);
-        if let Some(tools) = object.get("server_tool_use").and_then(Value::as_object)
-            && let Some(searches) = self.read(tools, "web_search_requests")
-        {
+        let searches = object.figure_in("server_tool_use", "web_search_requests");
+        if let Some(searches) = self.read(searches) {
             self.usage.web_search_requests = searches;
         }
-        if let Some(tier) = object.get("service_tier").and_then(Value::as_str) {
+        if let Some(tier) = object.word("service_tier") {
             self.usage.service_tier = Some(tier.to_owned());
         }
         self.check_iterations(&object);
-        object.retain(|_, value| !value.is_null());
-        if self.usage.raw.is_empty() && object.len() <= MOST_MEMBERS {
-            self.usage.raw = object;
-            return;
-        }
-        for (name, value) in object {
-            self.keep(name, value);
-        }
-    }
-
-    fn keep(&mut self, name: String, value: Value) {
-        let raw = &mut self.usage.raw;
-        if raw.len() < MOST_MEMBERS || raw.contains_key(&name) {
-            raw.insert(name, value);
-        } else {
-            self.flawed = true;
-        }
+        self.flawed |= !self.usage.raw.lay(object, MOST_MEMBERS);
     }
 
     /// The total is authoritative where it is named: a stream's end may raise it above the split of its
     /// start, by writes that live for five minutes. Where only the split is named, its sum is the total.
-    fn lay_cache_writes(&mut self, object: &Map<String, Value>) {
-        let split = object.get("cache_creation").and_then(Value::as_object);
-        let of_split = |tally: &mut Self, key| split.and_then(|split| tally.read(split, key));
-        let five_minutes = of_split(self, "ephemeral_5m_input_tokens");
-        let one_hour = of_split(self, "ephemeral_1h_input_tokens");
+    fn lay_cache_writes(&mut self, object: &UsageObject) {
+        let of_split = |name| object.figure_in("cache_creation", name);
+        let five_minutes = self.read(of_split("ephemeral_5m_input_tokens"));
+        let one_hour = self.read(of_split("ephemeral_1h_input_tokens"));
         if let Some(one_hour) = one_hour {
             self.usage.tokens.cache_write_1h = one_hour;
         }
         let sum = [five_minutes, one_hour].into_iter().flatten();
         let sum = sum.reduce(u64::saturating_add);
-        if let Some(total) = self.read(object, "cache_creation_input_tokens").or(sum) {
+        let total = self.read(object.figure("cache_creation_input_tokens"));
+        if let Some(total) = total.or(sum) {
             self.usage.tokens.cache_write = total;
         }
     }
 
     /// They are added up where they are priced; here it is only seen whether they can be.
-    fn check_iterations(&mut self, object: &Map<String, Value>) {
-        let entries = match object.get("iterations") {
+    fn check_iterations(&mut self, object: &UsageObject) {
+        let entries = match object.iterations() {
             None | Some(Value::Null) => return,
             Some(Value::Array(entries)) => entries,
             Some(_) => {
@@ -146,20 +122,20 @@ impl Tally {
                 continue;
             };
             for key in ["input_tokens", "output_tokens"] {
-                self.flawed |= self.read(entry, key).is_none();
+                self.flawed |= self.read(Figure::of(entry.get(key))).is_none();
             }
             for key in ["cache_read_input_tokens", "cache_creation_input_tokens"] {
-                let _none_is_none = self.read(entry, key);
+                let _none_is_none = self.read(Figure::of(entry.get(key)));
             }
         }
     }
 
     /// A counter, if it is there and makes sense.
-    fn read(&mut self, object: &Map<String, Value>, key: &str) -> Option<u64> {
-        match figure(object.get(key), self.most) {
-            Figure::Is(count) => Some(count),
+    fn read(&mut self, figure: Figure) -> Option<u64> {
+        match figure {
+            Figure::Is(count) if count <= self.most => Some(count),
             Figure::Absent => None,
-            Figure::Senseless => {
+            Figure::Is(_) | Figure::Senseless => {
                 self.flawed = true;
                 None
             }
@@ -183,7 +159,7 @@ impl Tally {
 
     /// The model that a `fallback_message` turn names, of the last one.
     pub(super) fn fallback_model(&self) -> Option<&str> {
-        let turns = self.usage.raw.get("iterations")?.as_array()?;
+        let turns = self.usage.raw.iterations()?.as_array()?;
         let is_fallback =
             |turn: &&Value| turn.get("type").and_then(Value::as_str) == Some("fallback_message");
         turns.iter().rfind(is_fallback)?.get("model")?.as_str()
@@ -199,15 +175,5 @@ impl Tally {
         // A part is never more than the whole, whatever was received.
         usage.tokens.cache_write_1h = usage.tokens.cache_write_1h.min(usage.tokens.cache_write);
         usage
-    }
-}
-
-fn figure(value: Option<&Value>, most: u64) -> Figure {
-    match value {
-        None | Some(Value::Null) => Figure::Absent,
-        Some(value) => value
-            .as_u64()
-            .filter(|count| *count <= most)
-            .map_or(Figure::Senseless, Figure::Is),
     }
 }

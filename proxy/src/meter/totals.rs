@@ -106,14 +106,14 @@ fn found(object: Object, of_path: Option<&str>) -> Option<Finding> {
         .session_id
         .filter(|_| object.kind == Some(Kind::Dream));
     let figures = match object.usage {
-        Figures::Object(figures) => figures,
+        Figures::Object(figures) => figures.into_tree(),
         Figures::None => Map::new(),
         Figures::Unreadable => {
             tracing::warn!("the usage of a session can't be read and isn't metered");
             return None;
         }
     };
-    let mut total = RunningTotal {
+    let total = RunningTotal {
         id: runs_in.unwrap_or_else(|| shown_by.clone()),
         shown_by,
         mixed_models: object.is_multiagent,
@@ -122,14 +122,14 @@ fn found(object: Object, of_path: Option<&str>) -> Option<Finding> {
             .and_then(Value::as_f64)
             .map_or(0, whole_ms),
         list_cost: figures.get("list_cost").and_then(list_cost),
-        raw: figures.clone(),
+        raw: figures.clone().into(),
     };
     // It doesn't say for how long: the price of one of the two is a guess.
     let is_unsplit = !figures.contains_key("cache_creation")
         && count(&figures, "cache_creation_input_tokens") > 0;
     let is_empty = figures.is_empty();
     let mut tally = Tally::of_many_requests();
-    tally.lay(Figures::Object(figures));
+    tally.lay(Figures::Object(figures.into()));
     // Nothing is said of a session that has just been made.
     let quality = if is_empty {
         UsageQuality::Exact
@@ -139,16 +139,12 @@ fn found(object: Object, of_path: Option<&str>) -> Option<Finding> {
         tally.quality()
     };
     let mut usage = tally.into_usage();
-    usage.raw = Map::new();
-    for (key, word) in [
+    let words = [
         ("speed", object.speed),
         ("inference_geo", object.inference_geo),
-    ] {
-        if let Some(word) = word {
-            usage.raw.insert(key.to_owned(), json!(word));
-        }
-    }
-    total.raw.retain(|_, value| !value.is_null());
+    ];
+    let words = words.map(|(key, word)| (key.to_owned(), json!(word)));
+    usage.raw = Map::from_iter(words).into();
     Some(Finding {
         of: FoundIn::Total(total),
         model: object.model,

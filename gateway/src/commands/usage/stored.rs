@@ -66,7 +66,8 @@ impl Stored {
                     .get("usage")
                     .and_then(Value::as_object)
                     .cloned()
-                    .unwrap_or_default(),
+                    .unwrap_or_default()
+                    .into(),
             },
             free: free.or(is_test.then_some(Free::Test)),
             span: metadata

@@ -73,7 +73,7 @@ fn check_message(answer: &Map<String, Value>, reading: &Reading) {
     };
     let mut named = usage.clone();
     named.retain(|_, value| !value.is_null());
-    assert_eq!(reading.usage.raw, named);
+    assert_eq!(reading.usage.raw.clone().into_tree(), named);
     let [input, output] = ["input_tokens", "output_tokens"].map(|key| count(usage, key));
     if input.is_none() || output.is_none() {
         assert_eq!(reading.quality, UsageQuality::Partial);

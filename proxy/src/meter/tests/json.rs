@@ -177,8 +177,11 @@ fn the_rest_of_a_message_is_told_too() {
     assert_eq!(reading.stop_reason.as_deref(), Some("refusal"));
     assert_eq!(reading.usage.web_search_requests, 3);
     assert_eq!(reading.usage.service_tier.as_deref(), Some("priority"));
-    assert_eq!(reading.usage.raw["iterations"][0]["type"], "message");
-    assert!(!reading.usage.raw.contains_key("speed"));
+    assert_eq!(
+        reading.usage.raw.iterations().unwrap()[0]["type"],
+        "message"
+    );
+    assert!(reading.usage.raw.word("speed").is_none());
 }
 
 #[test]

@@ -131,15 +131,15 @@ fn a_total_has_all_that_its_price_needs() {
         (5_000_000_000, 2, 34, 4)
     );
     assert_eq!(finding.usage.web_search_requests, 3);
-    assert_eq!(finding.usage.raw["speed"], "fast");
-    assert_eq!(finding.usage.raw["inference_geo"], "us");
+    assert_eq!(finding.usage.raw.word("speed"), Some("fast"));
+    assert_eq!(finding.usage.raw.word("inference_geo"), Some("us"));
     let FoundIn::Total(total) = finding.of else {
         panic!("it is a total")
     };
     assert_eq!(total.active_ms, 1500);
     assert_eq!(total.list_cost, Some(Picodollars(2_500_000_000_000)));
     assert!(!total.mixed_models);
-    assert_eq!(Value::Object(total.raw), usage());
+    assert_eq!(Value::Object(total.raw.into_tree()), usage());
 }
 
 #[test]
