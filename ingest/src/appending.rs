@@ -201,6 +201,11 @@ impl Appending {
         self.stream.room()
     }
 
+    #[cfg(test)]
+    pub(crate) fn segments(&self) -> usize {
+        self.stream.segments().len()
+    }
+
     pub(crate) fn bytes_on_disk(&self) -> u64 {
         self.stream.bytes_on_disk()
     }

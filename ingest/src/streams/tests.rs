@@ -1,3 +1,5 @@
+mod syncing;
+
 use std::collections::BTreeSet;
 
 use super::*;
@@ -96,21 +98,28 @@ fn with_process_writers_know_of_nothing_that_a_power_loss_takes() {
                 assert_eq!(known, round + 1, "all that was synced");
             }
         }
-        let known: Vec<_> = feeds.iter().map(|feed| *feed.durable.borrow()).collect();
-        drop(streams);
-        disk.lose_power();
-        let streams = open(&disk, &options);
-        let mut left = streams
-            .current
-            .iter()
-            .map(|stream| (stream.id(), stream.last_seq()));
-        for (feed, known) in feeds.iter().zip(known) {
-            let (_, last) = left.find(|(id, _)| *id == feed.stream).unwrap();
-            assert!(
-                last >= known,
-                "{rounds}: {known} were known, {last} are left"
-            );
-        }
+        assert_known_is_left(streams, &feeds, &disk, &options);
+    }
+}
+
+/// After a power loss.
+fn assert_known_is_left(
+    streams: Streams,
+    feeds: &[Feed],
+    disk: &SimulatedDisk,
+    options: &SpoolOptions,
+) {
+    let known: Vec<_> = feeds.iter().map(|feed| *feed.durable.borrow()).collect();
+    drop(streams);
+    disk.lose_power();
+    let streams = open(disk, options);
+    let mut left = streams
+        .current
+        .iter()
+        .map(|stream| (stream.id(), stream.last_seq()));
+    for (feed, known) in feeds.iter().zip(known) {
+        let (_, last) = left.find(|(id, _)| *id == feed.stream).unwrap();
+        assert!(last >= known, "{known} were known, {last} are left");
     }
 }
 
