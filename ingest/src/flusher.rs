@@ -259,3 +259,6 @@ impl Gathered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,7 @@ impl Streams {
         Self::open_on(Arc::new(OsDisk), options, count, replacements)
     }
 
-    fn open_on(
+    pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
         options: &SpoolOptions,
         count: usize,

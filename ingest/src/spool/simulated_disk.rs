@@ -19,8 +19,8 @@ use rand::{Rng, SeedableRng};
 
 use self::content::Content;
 use self::file::SimulatedFile;
-pub(crate) use self::hold::HeldSync;
 use self::hold::Hold;
+pub(crate) use self::hold::{HeldSync, until};
 use self::names::Names;
 use super::disk::{Access, Disk, DiskFile, Entry};
 

@@ -1,6 +1,6 @@
 //! A sync that takes as long as a test wants.
 
-use std::sync::MutexGuard;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{SimulatedDisk, State};
@@ -16,6 +16,8 @@ pub(super) enum Hold {
     Wanted,
     /// One is.
     Held,
+    /// The thread that it is held on shall die of it.
+    Deadly,
 }
 
 /// The next sync of a segment, which doesn't return before this is let go of or dropped, or the power is lost.
@@ -42,6 +44,10 @@ impl SimulatedDisk {
             state.hold = Hold::Held;
             self.0.changed.notify_all();
             state = self.wait_while(state, Hold::Held);
+            if state.hold == Hold::Deadly {
+                drop(state);
+                panic!("a sync that a thread dies of, as a test wants");
+            }
         }
         state
     }
@@ -69,10 +75,32 @@ impl HeldSync {
     pub(crate) fn let_go(self) {
         drop(self);
     }
+
+    /// Has the thread die that the sync is on.
+    pub(crate) fn let_die(self) {
+        self.0.state().hold = Hold::Deadly;
+        self.0.0.changed.notify_all();
+    }
 }
 
 impl Drop for HeldSync {
     fn drop(&mut self) {
-        self.0.let_go(&mut self.0.state());
+        // Whatever has failed by then.
+        let state = self.0.0.state.lock();
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        if state.hold != Hold::Deadly {
+            self.0.let_go(&mut state);
+        }
     }
+}
+
+/// Looks for what another thread does until it is there.
+pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..AT_MOST.as_millis() {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("it has not come in {AT_MOST:?}");
 }

@@ -3,7 +3,7 @@
 use std::thread;
 
 use super::*;
-use crate::spool::simulated_disk::HeldSync;
+use crate::spool::simulated_disk::{HeldSync, until};
 
 /// One stream, of segments that have room for [`FITTING`] events of [`LARGE`] bytes.
 struct Place {
@@ -87,17 +87,6 @@ fn open_one(
         ..options(folder)
     };
     Streams::open_on(Arc::new(disk.clone()), &options, 1, asked).unwrap()
-}
-
-/// Asks another thread's doings until there is something.
-fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..20_000 {
-        if let Some(found) = look() {
-            return found;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    panic!("it has not come in 20 s");
 }
 
 #[test]
@@ -237,6 +226,39 @@ fn what_comes_of_a_sync_of_a_stream_that_was_replaced_is_not_the_new_ones() {
         let mut seen = 0;
         place.streams.each_since(i64::MAX, |_| seen += 1).unwrap();
         assert_eq!(seen, 11);
+    }
+}
+
+#[test]
+fn syncs_that_their_thread_died_of_have_failed_and_later_ones_are_done_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SpoolOptions {
+        survives_power_loss: false,
+        ..options(&folder)
+    };
+    let disk = places(&options.dir);
+    let mut streams = open(&disk, &options);
+    let feeds = streams.feeds();
+    let known = || -> u64 { feeds.iter().map(|feed| *feed.durable.borrow()).sum() };
+    for _ in 0..4 {
+        streams.append(&mut group(100)).unwrap();
+    }
+    let held = disk.hold_sync();
+    streams.order_syncs();
+    held.wait_until_begun();
+    assert_eq!(known(), 0);
+    held.let_die();
+    // The other stream's was never begun.
+    until(|| {
+        drop(streams.take_outcomes());
+        (streams.given_up() == 2).then_some(())
+    });
+    assert_eq!(known(), 4);
+    for round in 5..9 {
+        streams.append(&mut group(100)).unwrap();
+        streams.order_syncs();
+        streams.take_outcomes().unwrap();
+        assert_eq!((known(), streams.given_up()), (round, 2));
     }
 }
 
