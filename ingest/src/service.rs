@@ -304,3 +304,6 @@ fn make_lanes(
     }
     Ok((lanes, ends, paths))
 }
+
+#[cfg(test)]
+mod tests;

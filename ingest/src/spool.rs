@@ -62,7 +62,7 @@
 
 mod allocator;
 mod blank;
-mod disk;
+pub(crate) mod disk;
 mod error;
 mod folder;
 mod frame;

@@ -144,7 +144,7 @@ impl SimulatedDisk {
     }
 
     /// Every file and what it holds.
-    pub(super) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let state = self.state();
         let files = state.names.files();
         files

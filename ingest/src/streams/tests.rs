@@ -174,3 +174,40 @@ fn the_last_segment_is_looked_through_whatever_its_time() {
     streams.each_since(i64::MAX, |_| seen += 1).unwrap();
     assert_eq!(seen, 4);
 }
+
+/// A start after a power loss would take the places of events that are gone for events that are nowhere, and store them again.
+#[test]
+fn before_a_segment_goes_the_places_of_its_events_are_synced() {
+    let second = Duration::from_secs(1);
+    // For want of room, and because they have been kept for as long as they should.
+    for (bytes, now) in [(4 << 20, 5 * second), (2 << 20, 61 * second)] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SpoolOptions {
+            max_bytes: Some(4 << 20),
+            ..options(&folder)
+        };
+        let disk = places(&options.dir);
+        let mut streams = open(&disk, &options);
+        while streams.bytes_on_disk() < bytes {
+            streams.append(&mut group(50_000)).unwrap();
+        }
+        for feed in streams.feeds() {
+            feed.progress.set_stored(*feed.durable.borrow());
+        }
+        drop(streams.keep_house(Duration::ZERO, 0));
+        let segments = || {
+            let files = disk.files();
+            let is_segment = |path: &Path| path.extension().is_some_and(|of| of == "seg");
+            files.iter().filter(|(path, _)| is_segment(path)).count()
+        };
+        let before = segments();
+        // A file that can't be synced.
+        let places = crate::recovery::kept_file(&options.dir, 0);
+        std::os::unix::fs::symlink("nowhere", &places).unwrap();
+        streams.keep_house(now, 0).unwrap_err();
+        assert_eq!(segments(), before);
+        std::fs::remove_file(&places).unwrap();
+        streams.keep_house(now, 0).unwrap();
+        assert!(segments() < before);
+    }
+}
