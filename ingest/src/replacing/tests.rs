@@ -159,6 +159,6 @@ fn wherever_it_is_cut_short_nothing_is_lost() {
             break;
         }
     }
-    // Of the copy's segment and the old one's new name; of that name's sync, the new one's, its, and those of its opening.
+    // While the copy is made, and up to the old one's new name; and from that one's sync until the new one is open in its place.
     assert!(refused >= 3 && aborted >= 4, "{refused}, {aborted}");
 }

@@ -168,6 +168,19 @@ fn a_segment_that_is_full_while_its_sync_is_under_way_waits_for_what_comes_of_it
 }
 
 #[test]
+fn with_fsync_nothing_is_left_to_be_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(&folder);
+    let mut streams = open(&places(&options.dir), &options);
+    for _ in 0..4 {
+        streams.append(&mut group(100)).unwrap();
+        assert!(!streams.is_held_back());
+        let mut orders = streams.current.iter_mut().map(Appending::order_sync);
+        assert!(orders.all(|order| order.is_none()));
+    }
+}
+
+#[test]
 fn at_the_end_all_is_synced_though_a_sync_is_under_way() {
     for fails in [false, true] {
         let mut place = Place::new();
