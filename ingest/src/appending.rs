@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::spool::{Allocator, Group, Spare, SpoolError, Stream};
+use crate::spool::{Allocator, Group, Spare, SpoolError, Stream, SyncOrder};
 
 /// What a stream's writer says of itself.
 #[derive(Debug, Default)]
@@ -69,6 +69,8 @@ pub(crate) struct Feed {
 pub(crate) struct Appending {
     stream: Stream,
     durable: watch::Sender<u64>,
+    /// The last event when a sync was ordered of which the writer isn't let know yet.
+    ordered: Option<u64>,
     progress: Arc<Progress>,
     /// The last events of segments that are stored, and since when that is known, oldest first.
     drained: VecDeque<(u64, Duration)>,
@@ -84,6 +86,7 @@ impl Appending {
         Self {
             stream,
             durable: watch::Sender::new(last_seq),
+            ordered: None,
             progress,
             drained: VecDeque::new(),
             inherited,
@@ -137,10 +140,47 @@ impl Appending {
     /// Makes durable what only the kernel has, and lets the writer know of it. If that fails, it has to be stored all the sooner.
     pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
         let synced = self.stream.sync();
-        if self.is_held_back() {
-            self.durable.send_replace(self.last_seq());
-        }
+        self.ordered = None;
+        self.tell(self.last_seq());
         synced
+    }
+
+    /// An order to do that for what was appended by now; none if nothing is held back, or if one is under way.
+    pub(crate) fn order_sync(&mut self) -> Option<SyncOrder> {
+        if !self.is_held_back() || self.ordered.is_some() {
+            return None;
+        }
+        let order = self.stream.order_sync();
+        if order.is_some() {
+            self.ordered = Some(self.last_seq());
+        } else {
+            // In files that were sealed or given up since.
+            self.tell(self.last_seq());
+        }
+        order
+    }
+
+    /// Lets the writer know of what was synced by order. If that failed, all that there is has to be stored all the sooner.
+    pub(crate) fn take_outcome(&mut self) -> Result<(), SpoolError> {
+        let outcome = self.stream.take_outcome();
+        if outcome.is_err() {
+            self.ordered = None;
+            self.tell(self.last_seq());
+        } else if !self.stream.is_being_synced()
+            && let Some(ordered) = self.ordered.take()
+        {
+            self.tell(ordered);
+        }
+        outcome
+    }
+
+    /// Lets the writer know of events up to this one, and never of fewer than before.
+    fn tell(&self, seq: u64) {
+        self.durable.send_if_modified(|told| {
+            let is_more = seq > *told;
+            *told = seq.max(*told);
+            is_more
+        });
     }
 
     pub(crate) fn ensure_room(&mut self, bytes: u64) -> Result<(), SpoolError> {
@@ -159,6 +199,11 @@ impl Appending {
 
     pub(crate) fn room(&self) -> u64 {
         self.stream.room()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn segments(&self) -> usize {
+        self.stream.segments().len()
     }
 
     pub(crate) fn bytes_on_disk(&self) -> u64 {

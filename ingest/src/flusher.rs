@@ -4,7 +4,8 @@
 //! Guarantees: an event is acknowledged only when it is in the spool; a group goes whole to one stream; a spool that fails is tried
 //! again without end, and meanwhile nothing is admitted. What gathers while a group is being synced makes the next one, so that a
 //! busy gateway syncs no more often than the disk can. Where lanes keep what they hand over, nobody waits, and the flusher looks by
-//! itself every [`PAUSE`] as long as there is something: a wake-up for each event would cost more than the event.
+//! itself every [`PAUSE`] as long as there is something: a wake-up for each event would cost more than the event. There it has the
+//! spool synced by another thread, and goes on appending.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +32,7 @@ const GROUP_BYTES: u64 = 1 << 20;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Between two groups of events that nobody waits for.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How long what is only in the kernel's hands may wait for its sync, and its writer for that.
+/// How long what is only in the kernel's hands may wait until its sync begins, and its writer for that.
 const SYNC_EVERY: Duration = Duration::from_millis(100);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
@@ -46,8 +47,8 @@ pub(crate) struct Flusher {
     pub(crate) metrics: SpoolMetrics,
     /// Set when what the spool doesn't take shall not be waited for any longer.
     pub(crate) give_up: Arc<AtomicBool>,
-    /// When the spool was synced without being asked for it.
-    pub(crate) synced_at: Duration,
+    /// When syncs were ordered that nobody waits for.
+    pub(crate) ordered_at: Duration,
     /// The spool takes nothing at the moment.
     pub(crate) is_failing: bool,
 }
@@ -95,9 +96,7 @@ impl Flusher {
                 self.keep_house(now);
                 kept_house_at = Some(now);
             }
-            if self.streams.is_held_back() && now.saturating_sub(self.synced_at) >= SYNC_EVERY {
-                self.sync();
-            }
+            self.have_synced(now);
             let mut is_open = self.gather(&mut gathered);
             if gathered.events == 0 && is_open && self.streams.is_held_back() {
                 Bell::sleep(PAUSE);
@@ -121,6 +120,7 @@ impl Flusher {
             }
             let is_full = !gathered.has_place();
             if !self.append(&mut gathered) {
+                self.sync();
                 return self.capacity.taken();
             }
             if self.is_kept && is_open && !is_full {
@@ -158,11 +158,10 @@ impl Flusher {
             if self.give_up.load(Ordering::Relaxed) {
                 return false;
             }
-            if self.streams.is_held_back() {
-                // What another stream has is not held up by this one.
-                self.sync();
-            }
-            self.keep_house(self.clock.monotonic());
+            let now = self.clock.monotonic();
+            // What another stream has is not held up by this one.
+            self.have_synced(now);
+            self.keep_house(now);
             std::thread::sleep(PAUSE_AFTER_FAILURE);
         }
         if std::mem::take(&mut self.is_failing) {
@@ -199,13 +198,25 @@ impl Flusher {
         self.capacity.taken() as u64 * EVENT_BYTES
     }
 
-    /// Syncs what no request waits for, so that it can be stored.
+    /// Has what no request waits for synced, so that it can be stored, and lets writers know of what is.
+    fn have_synced(&mut self, now: Duration) {
+        if !self.streams.is_held_back() {
+            return;
+        }
+        if let Err(error) = self.streams.take_outcomes() {
+            SpoolMetrics::failed(&error);
+        }
+        if now.saturating_sub(self.ordered_at) >= SYNC_EVERY {
+            self.streams.order_syncs();
+            self.ordered_at = now;
+        }
+    }
+
+    /// Syncs what is left.
     fn sync(&mut self) {
         if let Err(error) = self.streams.sync() {
             SpoolMetrics::failed(&error);
         }
-        // However long that took, what gathers meanwhile is appended before the next time.
-        self.synced_at = self.clock.monotonic();
     }
 
     fn publish_room(&self) {
@@ -248,3 +259,6 @@ impl Gathered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

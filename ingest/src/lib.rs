@@ -45,6 +45,7 @@ mod service;
 mod spool;
 mod spooled;
 mod streams;
+mod syncing;
 mod totals;
 mod unconfirmed;
 mod writer;

@@ -147,3 +147,6 @@ fn remove(folder: &Path) -> io::Result<()> {
 pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,7 +134,7 @@ impl Ingest {
             clock: Arc::clone(clock),
             metrics,
             give_up: Arc::clone(&give_up),
-            synced_at: Duration::ZERO,
+            ordered_at: Duration::ZERO,
             is_failing: false,
         };
         let flusher = std::thread::Builder::new()
@@ -304,3 +304,6 @@ fn make_lanes(
     }
     Ok((lanes, ends, paths))
 }
+
+#[cfg(test)]
+mod tests;

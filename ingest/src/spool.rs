@@ -13,7 +13,7 @@
 //! - **A full disk shows where segments are allocated and nowhere else**: [`Stream::ensure_room`], and
 //!   [`Stream::append`] where it needs more than was made sure of.
 //! - **A file is never synced again after its sync failed**: the kernel may have dropped the data and would
-//!   say yes.
+//!   say yes. Nor is it by two threads at once: of the two, one would be told.
 //!
 //! What it doesn't do: keep a second process out, know who has read how far, or check the frames of sealed
 //! segments when a stream is opened (the headers are; the frames are when they are read, or by [`verify()`]).
@@ -62,7 +62,7 @@
 
 mod allocator;
 mod blank;
-mod disk;
+pub(crate) mod disk;
 mod error;
 mod folder;
 mod frame;
@@ -75,6 +75,7 @@ mod scan;
 mod segment_file;
 mod spare;
 mod stream;
+mod sync_order;
 mod tail;
 mod verify;
 mod window;
@@ -95,6 +96,7 @@ pub(crate) use {
     reader::Reader,
     spare::Spare,
     stream::{Durability, Stream, StreamOptions},
+    sync_order::SyncOrder,
     verify::verify,
 };
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::lock::Lock;
 use crate::replacing;
 use crate::spool::{Disk, Durability, Group, OsDisk, Reader, SpoolError, Stream, StreamOptions};
 use crate::spooled::Spooled;
+use crate::syncing::Syncing;
 use crate::unconfirmed;
 
 /// Where and how events wait on disk.
@@ -86,6 +87,7 @@ pub(crate) struct Streams {
     orphans: Vec<Appending>,
     turn: usize,
     allocating: Allocating,
+    syncing: Syncing,
     replacements: crossbeam_channel::Receiver<Replace>,
     /// Those that have failed and are to be tried again.
     unreplaced: Vec<Replace>,
@@ -111,7 +113,7 @@ impl Streams {
         Self::open_on(Arc::new(OsDisk), options, count, replacements)
     }
 
-    fn open_on(
+    pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
         options: &SpoolOptions,
         count: usize,
@@ -162,6 +164,7 @@ impl Streams {
             turn: 0,
             allocating: Allocating::start()
                 .map_err(SpoolStartError::io("start a thread for", root))?,
+            syncing: Syncing::start().map_err(SpoolStartError::io("start a thread for", root))?,
             replacements,
             unreplaced: Vec::new(),
             lock,
@@ -202,6 +205,18 @@ impl Streams {
     pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
         let synced = self.current.iter_mut().map(Appending::sync);
         synced.fold(Ok(()), Result::and)
+    }
+
+    /// Has the same done beside appending, where it isn't under way.
+    pub(crate) fn order_syncs(&mut self) {
+        let orders = self.current.iter_mut().filter_map(Appending::order_sync);
+        orders.for_each(|order| self.syncing.order(order));
+    }
+
+    /// Takes what came of that by now. The first thing that failed is the error.
+    pub(crate) fn take_outcomes(&mut self) -> Result<(), SpoolError> {
+        let outcomes = self.current.iter_mut().map(Appending::take_outcome);
+        outcomes.fold(Ok(()), Result::and)
     }
 
     /// Whether writers wait for that.

@@ -26,7 +26,7 @@ pub(crate) trait Disk: Debug + Send + Sync {
 }
 
 /// An open file.
-pub(crate) trait DiskFile: Debug + Send {
+pub(crate) trait DiskFile: Debug + Send + Sync {
     /// Its length in bytes.
     fn len(&self) -> io::Result<u64>;
     /// Makes a new file this long, with blocks of its own for every byte, and zeros in all.
@@ -35,7 +35,7 @@ pub(crate) trait DiskFile: Debug + Send {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of the bytes.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Makes bytes and length durable. Never to be called again on a file for which it failed.
+    /// Makes bytes and length durable. Never to be called again on a file for which it failed, nor by two threads at once.
     fn sync(&self) -> io::Result<()>;
 }
 

@@ -1,4 +1,4 @@
-//! The promises of a stream, under chance: appends of all sizes, failures of every kind, kills, power losses.
+//! The promises of a stream, under chance: appends of all sizes, syncs by order, failures of every kind, kills, power losses.
 //!
 //! A model remembers what was acknowledged, and which groups were tried in vain since. After every restart the
 //! stream must hold the first exactly, and behind it at most the beginning of one of the others.
@@ -7,7 +7,7 @@ mod model;
 
 use proptest::prelude::*;
 
-use self::model::{Model, Step};
+use self::model::{Carrier, Model, Step};
 use super::Durability;
 use super::simulated_disk::Operation;
 
@@ -36,6 +36,9 @@ fn steps(restart: Step) -> impl Strategy<Value = Vec<Step>> {
         10 => append(),
         3 => fail(),
         2 => (0_u64..20_000).prop_map(Step::EnsureRoom),
+        2 => Just(Step::OrderSync(Carrier::CarriesOut)),
+        1 => Just(Step::OrderSync(Carrier::Dies)),
+        2 => Just(Step::TakeOutcome),
         1 => (0_u64..=100).prop_map(Step::Remove),
         1 => Just(Step::Read),
         1 => Just(Step::Kill),
@@ -71,16 +74,30 @@ proptest! {
 
     #[test]
     fn with_process_a_power_loss_leaves_a_beginning(
-        groups in prop::collection::vec(1_usize..20, 1..40),
+        // And whether a sync is ordered behind it, or the outcome of one taken.
+        groups in prop::collection::vec((1_usize..20, 0_u32..4), 1..40),
         segment_frames in 4_u64..40,
     ) {
         let mut model = Model::new(Durability::Process, segment_frames);
-        for frames in groups {
+        let (mut ordered, mut known) = (0, 0);
+        for (frames, what) in groups {
             model.run(&Step::Append(vec![50; frames]));
+            match what {
+                0 if !model.stream().is_being_synced() => {
+                    model.run(&Step::OrderSync(Carrier::CarriesOut));
+                    ordered = model.last_seq();
+                }
+                1 => {
+                    model.stream().take_outcome().unwrap();
+                    known = ordered;
+                }
+                _ => {}
+            }
         }
         model.stream = None;
         model.place.disk.lose_power();
         let stream = model.place.open().unwrap();
+        prop_assert!(stream.next_seq() > known);
         let left = usize::try_from(stream.next_seq() - 1).unwrap();
         prop_assert!(model.place.read(1, left as u64) == model.acknowledged[..left]);
     }

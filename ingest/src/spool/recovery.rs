@@ -149,13 +149,12 @@ fn settle(mut segment: SegmentFile, walk: Walk, behind: Behind) -> Result<Tail, 
             "a write that was cut short was cut off"
         );
     }
-    Ok(Tail {
-        segment_id: segment.header.segment_id,
-        end: walk.end,
-        synced: walk.end,
-        len: segment.len,
-        sync_failed: false,
-        path: segment.path,
-        file: segment.file,
-    })
+    let segment_id = segment.header.segment_id;
+    Ok(Tail::new(
+        segment.path,
+        segment.file,
+        segment_id,
+        walk.end,
+        segment.len,
+    ))
 }

@@ -2,21 +2,25 @@
 //!
 //! At a power loss every change since the last sync is kept or lost by chance: writes sector by sector,
 //! lengths, and names one operation at a time, in no order. A sync that fails does the same to the changes it
-//! was to make durable, and forgets that they were ever unsynced, as the kernel does.
+//! was to make durable, and forgets that they were ever unsynced, as the kernel does. A sync that takes its time
+//! is for what was written before it began.
 
 mod content;
 mod file;
+mod hold;
 mod names;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use self::content::Content;
 use self::file::SimulatedFile;
+use self::hold::Hold;
+pub(crate) use self::hold::{HeldSync, until};
 use self::names::Names;
 use super::disk::{Access, Disk, DiskFile, Entry};
 
@@ -33,7 +37,14 @@ pub(crate) enum Operation {
 
 /// A disk; clones are the same disk.
 #[derive(Debug, Clone)]
-pub(crate) struct SimulatedDisk(Arc<Mutex<State>>);
+pub(crate) struct SimulatedDisk(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something about [`State::hold`] has.
+    changed: Condvar,
+}
 
 #[derive(Debug)]
 struct State {
@@ -44,6 +55,8 @@ struct State {
     changes: u64,
     stop_at: u64,
     free: u64,
+    hold: Hold,
+    power_losses: u64,
     random: StdRng,
 }
 
@@ -55,15 +68,21 @@ struct Fault {
 
 impl SimulatedDisk {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             names: Names::default(),
             files: Vec::new(),
             faults: Vec::new(),
             changes: 0,
             stop_at: u64::MAX,
             free: u64::MAX,
+            hold: Hold::None,
+            power_losses: 0,
             random: StdRng::seed_from_u64(seed),
-        })))
+        };
+        Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }))
     }
 
     /// Lets one operation of a kind fail, after `skip` of them succeeded.
@@ -95,6 +114,8 @@ impl SimulatedDisk {
         let state = &mut *self.state();
         state.faults.clear();
         state.stop_at = u64::MAX;
+        state.power_losses += 1;
+        self.let_go(state);
         state.names.lose_power(&mut state.random);
         for file in &mut state.files {
             file.lose_power(&mut state.random);
@@ -123,7 +144,7 @@ impl SimulatedDisk {
     }
 
     /// Every file and what it holds.
-    pub(super) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let state = self.state();
         let files = state.names.files();
         files
@@ -132,7 +153,7 @@ impl SimulatedDisk {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.0.state.lock().unwrap()
     }
 }
 

@@ -96,15 +96,7 @@ impl Prepared {
             discard(folder, &from);
         }
         renamed.context("rename", &from)?;
-        Ok(Tail {
-            path,
-            file,
-            segment_id,
-            end: HEADER_BYTES,
-            synced: HEADER_BYTES,
-            len,
-            sync_failed: false,
-        })
+        Ok(Tail::new(path, file, segment_id, HEADER_BYTES, len))
     }
 }
 

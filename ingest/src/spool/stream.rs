@@ -17,10 +17,11 @@ use super::folder::{self, Folder};
 use super::group::Group;
 use super::recovery::recover;
 use super::spare::Spare;
+use super::sync_order::SyncOrder;
 use super::tail::Tail;
 pub(crate) use options::{Appended, Durability, Removed, SegmentInfo, StreamOptions};
 
-/// A stream, owned by the one thread that appends to it.
+/// A stream, owned by the one thread that appends to it. Others may make its spares, and sync it, by order.
 #[derive(Debug)]
 pub(crate) struct Stream {
     folder: Folder,
@@ -149,6 +150,22 @@ impl Stream {
     pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
         let synced = self.tail.as_mut().map_or(Ok(()), Tail::sync);
         synced.inspect_err(|error| self.give_up_tail(error))
+    }
+
+    /// Has another thread make durable what was appended by now; none if all is, or if one does it.
+    pub(crate) fn order_sync(&mut self) -> Option<SyncOrder> {
+        self.tail.as_mut()?.order_sync()
+    }
+
+    /// Whether an order is under way. If not, what came of the last one is known, and counts.
+    pub(crate) fn is_being_synced(&self) -> bool {
+        self.tail.as_ref().is_some_and(Tail::is_being_synced)
+    }
+
+    /// Takes what came of an order, if that is known.
+    pub(crate) fn take_outcome(&mut self) -> Result<(), SpoolError> {
+        let taken = self.tail.as_mut().map_or(Ok(()), Tail::take_outcome);
+        taken.inspect_err(|error| self.give_up_tail(error))
     }
 
     fn write(&mut self, group: &mut Group) -> Result<(), SpoolError> {

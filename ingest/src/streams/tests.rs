@@ -1,3 +1,5 @@
+mod syncing;
+
 use std::collections::BTreeSet;
 
 use super::*;
@@ -96,21 +98,28 @@ fn with_process_writers_know_of_nothing_that_a_power_loss_takes() {
                 assert_eq!(known, round + 1, "all that was synced");
             }
         }
-        let known: Vec<_> = feeds.iter().map(|feed| *feed.durable.borrow()).collect();
-        drop(streams);
-        disk.lose_power();
-        let streams = open(&disk, &options);
-        let mut left = streams
-            .current
-            .iter()
-            .map(|stream| (stream.id(), stream.last_seq()));
-        for (feed, known) in feeds.iter().zip(known) {
-            let (_, last) = left.find(|(id, _)| *id == feed.stream).unwrap();
-            assert!(
-                last >= known,
-                "{rounds}: {known} were known, {last} are left"
-            );
-        }
+        assert_known_is_left(streams, &feeds, &disk, &options);
+    }
+}
+
+/// After a power loss.
+fn assert_known_is_left(
+    streams: Streams,
+    feeds: &[Feed],
+    disk: &SimulatedDisk,
+    options: &SpoolOptions,
+) {
+    let known: Vec<_> = feeds.iter().map(|feed| *feed.durable.borrow()).collect();
+    drop(streams);
+    disk.lose_power();
+    let streams = open(disk, options);
+    let mut left = streams
+        .current
+        .iter()
+        .map(|stream| (stream.id(), stream.last_seq()));
+    for (feed, known) in feeds.iter().zip(known) {
+        let (_, last) = left.find(|(id, _)| *id == feed.stream).unwrap();
+        assert!(last >= known, "{known} were known, {last} are left");
     }
 }
 
@@ -164,4 +173,41 @@ fn the_last_segment_is_looked_through_whatever_its_time() {
     let mut seen = 0;
     streams.each_since(i64::MAX, |_| seen += 1).unwrap();
     assert_eq!(seen, 4);
+}
+
+/// A start after a power loss would take the places of events that are gone for events that are nowhere, and store them again.
+#[test]
+fn before_a_segment_goes_the_places_of_its_events_are_synced() {
+    let second = Duration::from_secs(1);
+    // For want of room, and because they have been kept for as long as they should.
+    for (bytes, now) in [(4 << 20, 5 * second), (2 << 20, 61 * second)] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SpoolOptions {
+            max_bytes: Some(4 << 20),
+            ..options(&folder)
+        };
+        let disk = places(&options.dir);
+        let mut streams = open(&disk, &options);
+        while streams.bytes_on_disk() < bytes {
+            streams.append(&mut group(50_000)).unwrap();
+        }
+        for feed in streams.feeds() {
+            feed.progress.set_stored(*feed.durable.borrow());
+        }
+        drop(streams.keep_house(Duration::ZERO, 0));
+        let segments = || {
+            let files = disk.files();
+            let is_segment = |path: &Path| path.extension().is_some_and(|of| of == "seg");
+            files.iter().filter(|(path, _)| is_segment(path)).count()
+        };
+        let before = segments();
+        // A file that can't be synced.
+        let places = crate::recovery::kept_file(&options.dir, 0);
+        std::os::unix::fs::symlink("nowhere", &places).unwrap();
+        streams.keep_house(now, 0).unwrap_err();
+        assert_eq!(segments(), before);
+        std::fs::remove_file(&places).unwrap();
+        streams.keep_house(now, 0).unwrap();
+        assert!(segments() < before);
+    }
 }

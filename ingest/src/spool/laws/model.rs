@@ -13,11 +13,20 @@ pub(super) enum Step {
     /// Kind, and how many of them succeed before.
     Fail(Operation, u32),
     EnsureRoom(u64),
+    OrderSync(Carrier),
+    TakeOutcome,
     /// Which share of the frames is drained, in percent.
     Remove(u64),
     Read,
     Kill,
     LosePower,
+}
+
+/// What becomes of the order.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Carrier {
+    CarriesOut,
+    Dies,
 }
 
 pub(super) struct Model {
@@ -47,6 +56,8 @@ impl Model {
             Step::Append(lengths) => self.append(lengths),
             Step::Fail(operation, skip) => self.place.disk.fail(*operation, *skip),
             Step::EnsureRoom(bytes) => drop(self.stream().ensure_room(*bytes)),
+            Step::OrderSync(carrier) => self.order_sync(*carrier),
+            Step::TakeOutcome => drop(self.stream().take_outcome()),
             Step::Remove(percent) => {
                 let through = self.acknowledged.len() as u64 * percent / 100;
                 drop(self.stream().remove_through(through));
@@ -73,6 +84,15 @@ impl Model {
         }
         let next_seq = self.last_seq() + 1;
         assert_eq!(self.stream().next_seq(), next_seq);
+    }
+
+    /// The outcome is there when the stream next needs it.
+    fn order_sync(&mut self, carrier: Carrier) {
+        match (self.stream().order_sync(), carrier) {
+            (Some(order), Carrier::CarriesOut) => order.carry_out(),
+            (Some(order), Carrier::Dies) => drop(order),
+            (None, Carrier::CarriesOut | Carrier::Dies) => {}
+        }
     }
 
     /// No two are the same.

@@ -37,26 +37,32 @@ impl Content {
         }
     }
 
-    pub(super) fn sync(&mut self) {
+    /// How many writes, of parts of sectors, wait for a sync.
+    pub(super) fn unsynced(&self) -> usize {
+        self.unsynced.len()
+    }
+
+    /// Makes the first of them durable.
+    pub(super) fn sync(&mut self, writes: usize) {
         self.durable.resize(self.now.len(), 0);
-        for (offset, part) in self.unsynced.drain(..) {
+        for (offset, part) in self.unsynced.drain(..writes) {
             self.durable[offset..offset + part.len()].copy_from_slice(&part);
         }
     }
 
     pub(super) fn lose_power(&mut self, random: &mut StdRng) {
-        self.keep_some(random);
+        self.keep_some(self.unsynced(), random);
         self.now = self.durable.clone();
     }
 
-    /// Makes durable what chance says, and forgets that the rest was never synced.
-    pub(super) fn keep_some(&mut self, random: &mut StdRng) {
+    /// Makes durable what chance says of the first of them, and forgets that the rest was never synced.
+    pub(super) fn keep_some(&mut self, writes: usize, random: &mut StdRng) {
         if random.random() {
             self.durable.resize(self.now.len(), 0);
         }
         // Now and then everything or nothing, which chance alone would hardly ever give for many sectors.
         let share = [0.0, 0.2, 0.5, 0.8, 1.0][random.random_range(0..5)];
-        for (offset, part) in self.unsynced.drain(..) {
+        for (offset, part) in self.unsynced.drain(..writes) {
             if random.random_bool(share)
                 && let Some(place) = self.durable.get_mut(offset..offset + part.len())
             {

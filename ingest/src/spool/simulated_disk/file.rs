@@ -12,6 +12,7 @@ use super::{Operation, SimulatedDisk};
 pub(super) struct SimulatedFile {
     disk: SimulatedDisk,
     file: usize,
+    is_being_synced: AtomicBool,
     sync_failed: AtomicBool,
 }
 
@@ -20,6 +21,7 @@ impl SimulatedFile {
         Self {
             disk: disk.clone(),
             file,
+            is_being_synced: AtomicBool::new(false),
             sync_failed: AtomicBool::new(false),
         }
     }
@@ -67,17 +69,27 @@ impl DiskFile for SimulatedFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let state = &mut *self.disk.state();
+        let mut state = self.disk.state();
         assert!(
             !self.sync_failed.load(Ordering::Relaxed),
             "a file was synced again after its sync failed"
         );
+        assert!(
+            !self.is_being_synced.swap(true, Ordering::Relaxed),
+            "a file was synced by two threads at once"
+        );
         let failed = state.change(Operation::Sync);
+        let (writes, life) = (state.files[self.file].unsynced(), state.power_losses);
+        let state = &mut *self.disk.held(state, self.file);
+        self.is_being_synced.store(false, Ordering::Relaxed);
         self.sync_failed.store(failed.is_err(), Ordering::Relaxed);
+        if state.power_losses > life {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         let file = &mut state.files[self.file];
         match failed {
-            Ok(()) => file.sync(),
-            Err(_) => file.keep_some(&mut state.random),
+            Ok(()) => file.sync(writes),
+            Err(_) => file.keep_some(writes, &mut state.random),
         }
         failed
     }

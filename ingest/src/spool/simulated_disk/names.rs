@@ -58,7 +58,12 @@ impl Names {
         self.change(Change::Link(path.to_owned(), file));
     }
 
+    /// A folder's name changes durably.
     pub(super) fn rename(&mut self, from: &Path, to: &Path) {
+        if self.folders.contains(from) {
+            self.rename_folder(from, to);
+            return;
+        }
         let file = self.now[from];
         self.change(Change::Rename(from.to_owned(), to.to_owned(), file));
     }
@@ -86,6 +91,28 @@ impl Names {
             }
         }
         self.now = self.durable.clone();
+    }
+
+    fn rename_folder(&mut self, from: &Path, to: &Path) {
+        let moved = |path: &Path| match path.strip_prefix(from) {
+            // To join nothing would add a separator.
+            Ok(rest) if rest.as_os_str().is_empty() => to.to_owned(),
+            Ok(rest) => to.join(rest),
+            Err(_) => path.to_owned(),
+        };
+        let names = |names: &BTreeMap<PathBuf, usize>| {
+            let files = names.iter().map(|(path, file)| (moved(path), *file));
+            files.collect()
+        };
+        self.now = names(&self.now);
+        self.durable = names(&self.durable);
+        self.folders = self.folders.iter().map(|path| moved(path)).collect();
+        for change in &mut self.unsynced {
+            match change {
+                Change::Link(path, _) | Change::Remove(path) => *path = moved(path),
+                Change::Rename(old, new, _) => (*old, *new) = (moved(old), moved(new)),
+            }
+        }
     }
 
     fn change(&mut self, change: Change) {
