@@ -28,13 +28,33 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
         .get_all(TE)
         .iter()
         .any(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    strip(headers, |name| {
-        // `Expect` is answered here, when the body is asked for.
-        matches!(name, "host" | "expect") || name == APPROVED_MCP || credentials::is_one(name)
-    });
+    strip(headers, is_for_gateway);
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
+}
+
+/// Whether a request's header is for the gateway alone.
+fn is_for_gateway(name: &str) -> bool {
+    // `Expect` is answered here, when the body is asked for.
+    matches!(name, "host" | "expect") || name == APPROVED_MCP || credentials::is_one(name)
+}
+
+/// Whether a field may stand behind a request's body: none that would mean something else there than where it was looked at
+/// (RFC 9110, section 6.5.1).
+pub(crate) fn may_trail(name: &str) -> bool {
+    let is_framing = matches!(
+        name,
+        "cache-control"
+            | "content-encoding"
+            | "content-length"
+            | "content-range"
+            | "content-type"
+            | "max-forwards"
+            | "set-cookie"
+            | "trailer"
+    );
+    !is_framing && !is_of_connection(name) && !is_for_gateway(name)
 }
 
 /// Makes an answer's headers fit for the caller.

@@ -44,8 +44,8 @@ pub(crate) fn route(method: &Method, uri: &Uri) -> Route {
     if is_probe(method, path.path()) {
         return Route::Probe;
     }
-    // It would have the upstream repeat our credential to the caller.
-    if method == Method::TRACE {
+    // The one would have the upstream repeat our credential to the caller, the other make a tunnel of the connection to it.
+    if matches!(*method, Method::TRACE | Method::CONNECT) {
         return Route::Unknown;
     }
     let path = collapsed(path);
@@ -244,6 +244,7 @@ mod tests {
             check(&Method::POST, path, "unknown");
         }
         check(&Method::TRACE, "/v1/messages", "unknown");
+        check(&Method::CONNECT, "/v1/messages", "unknown");
         check(&Method::GET, "/v1/files/.hidden", "/v1/files/.hidden");
     }
 

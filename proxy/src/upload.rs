@@ -160,7 +160,7 @@ impl Upload {
     }
 
     fn note_end(&self) {
-        if self.is_end_stream() {
+        if self.is_all_given() {
             self.fate.finished.get_or_init(Instant::now);
         }
     }

@@ -19,9 +19,6 @@ use crate::report::Report;
 /// An answer is as usual if it takes twice what nearly all of them take, and so much more.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// A disk that stops for a moment holds the few places that there are, and isn't what is asked about.
-const MORE_ATTEMPTS: u32 = 3;
-
 /// Of a core: a worker that has less to do waits for others.
 const BUSY: f64 = 0.85;
 
@@ -76,13 +73,7 @@ impl Stages {
         let half = whole(peak.per_second * 0.5);
         // Warms them up: connections upstream are made when they are first needed.
         few.ask(Some(half), each / 4).await;
-        let mut usual = few.ask(Some(half), each / 2).await;
-        for _ in 0..MORE_ATTEMPTS {
-            if usual.bad().0 == 0 {
-                break;
-            }
-            usual = few.ask(Some(half), each / 2).await;
-        }
+        let usual = few.ask(Some(half), each / 2).await;
         let (bad, first) = usual.bad();
         report.check(
             format_args!("not answered at half of that: {bad}{first}"),

@@ -102,7 +102,11 @@ impl Taken {
                 never = self.send_on() => match never {},
             };
             let Ok(place) = place else { break };
-            let frame = poll_fn(|ctx| self.line.poll_frame(ctx)).await;
+            let frame = tokio::select! {
+                biased;
+                () = sender.closed() => break,
+                frame = poll_fn(|ctx| self.line.poll_frame(ctx)) => frame,
+            };
             reads = matches!(frame, Some(Ok(_)));
             place.send(frame);
         }

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Frame;
 use hyper::rt::{Read as _, ReadBuf};
+use memchr::memmem;
 use tokio::task::coop::unconstrained;
 
 use self::body::{Decoded, Decoder};
@@ -60,12 +61,14 @@ struct Wire {
     desk: Rc<Desk>,
     outgoing: Outgoing,
     /// Of an answer's head, as far as it has come.
-    head: Bytes,
+    head: Vec<u8>,
     /// Of an answer's body, what came with its head.
     early: Option<Bytes>,
     body: Decoder,
     /// Why it breaks off, until whoever reads the answer is told.
     broken: Option<LineError>,
+    /// Why not all of the request could be written. The answer may have come all the same.
+    unwritten: Option<LineError>,
     /// There will be no other request on it.
     is_spent: bool,
 }
@@ -86,10 +89,11 @@ impl Line {
             io,
             desk,
             outgoing: Outgoing::default(),
-            head: Bytes::new(),
+            head: Vec::new(),
             early: None,
             body: Decoder::Ended,
             broken: None,
+            unwritten: None,
             is_spent: false,
         }))
     }
@@ -127,9 +131,12 @@ impl Line {
         polled
     }
 
-    /// Sends what is left of the request. Answers whether the connection is still of use then.
+    /// Sends what is left of the request, as long as there is use for it. Answers whether the connection can take another one then.
     pub(super) fn poll_sent(&mut self, ctx: &mut Context<'_>) -> Poll<bool> {
         self.0.send_on(ctx);
+        if self.0.is_spent && self.0.has_ended() {
+            return Poll::Ready(false);
+        }
         if self.0.outgoing.is_sent() {
             return Poll::Ready(!self.0.is_spent);
         }
@@ -194,26 +201,43 @@ impl Wire {
     ) -> Poll<Result<Response<()>, LineError>> {
         let desk = Rc::clone(&self.desk);
         loop {
-            while let Some(head) = Head::parse(&self.head, &mut desk.names.borrow_mut(), is_head)? {
-                self.head = self.head.split_off(head.bytes);
-                if head.is_interim() {
-                    continue;
-                }
-                self.body = head.body;
-                self.is_spent |= !head.keeps_alive;
-                let early = std::mem::take(&mut self.head);
-                self.early = self.decode(&early);
-                return Poll::Ready(Ok(head.response));
+            let mut buffer = desk.buffer.borrow_mut();
+            let read = ready!(poll_read(&mut self.io, &mut buffer, ctx))?;
+            if read.is_empty() {
+                return Poll::Ready(Err(self.closed()));
+            }
+            let known = self.head.len();
+            self.head.extend_from_slice(read);
+            // What comes bit by bit is looked through when it may be whole.
+            if (known == 0 || has_end(&self.head, known))
+                && let Some(response) = self.take_head(is_head)?
+            {
+                return Poll::Ready(Ok(response));
             }
             if self.head.len() > MAX_HEAD_BYTES {
                 return Poll::Ready(Err(LineError::HeadTooLong));
             }
-            let mut buffer = desk.buffer.borrow_mut();
-            let read = ready!(poll_read(&mut self.io, &mut buffer, ctx))?;
-            if read.is_empty() {
-                return Poll::Ready(Err(LineError::Closed));
+        }
+    }
+
+    /// Takes a head that is whole, with what has come behind it.
+    fn take_head(&mut self, is_head: bool) -> Result<Option<Response<()>>, LineError> {
+        let mut bytes = Bytes::from(std::mem::take(&mut self.head));
+        loop {
+            let parsed = Head::parse(&bytes, &mut self.desk.names.borrow_mut(), is_head);
+            let Some(head) = parsed? else {
+                self.head = bytes.into();
+                return Ok(None);
+            };
+            let behind = bytes.split_off(head.bytes);
+            if head.is_interim() {
+                bytes = behind;
+                continue;
             }
-            self.head = joined(&self.head, read);
+            self.body = head.body;
+            self.is_spent |= !head.keeps_alive;
+            self.early = self.decode(&behind);
+            return Ok(Some(head.response));
         }
     }
 
@@ -224,24 +248,31 @@ impl Wire {
         }
         let desk = Rc::clone(&self.desk);
         loop {
-            if let Some(error) = self.broken.take() {
-                return Poll::Ready(Some(Err(error)));
-            }
             if let Some(trailers) = self.body.take_trailers() {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }
             if self.body.has_ended() {
                 return Poll::Ready(None);
             }
+            if let Some(error) = self.broken.take() {
+                return Poll::Ready(Some(Err(error)));
+            }
             let mut buffer = desk.buffer.borrow_mut();
             let read = ready!(poll_read(&mut self.io, &mut buffer, ctx))?;
             if read.is_empty() {
                 self.is_spent = true;
+                // With a request that was cut off, an answer may have been, too.
+                self.unwritten.take().map_or(Ok(()), Err)?;
                 self.body.close()?;
             } else if let Some(data) = self.decode(read) {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
         }
+    }
+
+    /// The connection ended before the answer did.
+    fn closed(&mut self) -> LineError {
+        self.unwritten.take().unwrap_or(LineError::Closed)
     }
 
     /// What is data of bytes that came.
@@ -256,8 +287,9 @@ impl Wire {
     /// Sends what can be, while the answer is read.
     fn send_on(&mut self, ctx: &mut Context<'_>) {
         match self.poll_send(ctx) {
+            Poll::Pending | Poll::Ready(Ok(())) => {}
             // Who closes a connection may have said why before: that the request is too large, perhaps.
-            Poll::Pending | Poll::Ready(Ok(()) | Err(LineError::Write(_))) => {}
+            Poll::Ready(Err(error @ LineError::Write(_))) => self.unwritten = Some(error),
             Poll::Ready(Err(error)) => self.broken = Some(error),
         }
     }
@@ -289,11 +321,12 @@ fn poll_read<'a>(
     Poll::Ready(Ok(buffer.get(..length).unwrap_or_default()))
 }
 
-fn joined(before: &[u8], behind: &[u8]) -> Bytes {
-    if before.is_empty() {
-        return Bytes::copy_from_slice(behind);
-    }
-    [before, behind].concat().into()
+/// Whether there is the end of a head in bytes, of which so many were looked through before.
+fn has_end(bytes: &[u8], known: usize) -> bool {
+    let new = bytes.get(known.saturating_sub(3)..).unwrap_or_default();
+    [&b"\n\r\n"[..], b"\n\n"]
+        .iter()
+        .any(|end| memmem::find(new, end).is_some())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
-use http::header::{CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body::{Body as _, Frame};
@@ -14,6 +14,7 @@ use hyper::rt::Write;
 
 use super::error::LineError;
 use crate::forward_body::ForwardBody;
+use crate::headers;
 
 /// Pieces that are written together, and bytes of them that are gathered, beside the piece that goes beyond.
 const MOST_PIECES: usize = 16;
@@ -150,8 +151,8 @@ impl Outgoing {
                 self.push(end.into());
                 Ok(())
             }
-            Some(Framing::Length(_)) => Err(LineError::RequestLength("shorter")),
-            Some(Framing::None) | None => Ok(()),
+            Some(Framing::Length(1..)) => Err(LineError::RequestLength("shorter")),
+            Some(Framing::Length(0) | Framing::None) | None => Ok(()),
         }
     }
 
@@ -229,14 +230,14 @@ fn says(headers: &HeaderMap, length: u64) -> bool {
     first == Some(length) && told.next().is_none()
 }
 
-/// The trailers that a request says will come, less those that tell where a message ends.
-fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
-    let named = headers.get_all(TRAILER).iter();
+/// The trailers that a request says will come, less those that may not.
+fn announced(head: &HeaderMap) -> Vec<HeaderName> {
+    let named = head.get_all(TRAILER).iter();
     named
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
-        .filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER, TE].contains(name))
+        .filter(|name: &HeaderName| headers::may_trail(name.as_str()))
         .collect()
 }
 

@@ -200,6 +200,26 @@ fn what_is_said_before_a_request_is_cut_off_is_heard() {
 }
 
 #[test]
+fn an_answer_that_ends_with_a_connection_that_was_cut_off_is_not_whole() {
+    on_one_thread(async {
+        let (mut line, mut end) = line().await;
+        let part = "HTTP/1.1 200 OK\r\n\r\npart";
+        let (answer, ()) = tokio::join!(line.send(large()), end.answer(part));
+        answer.unwrap();
+        // With most of the request unread: the connection is reset.
+        drop(end);
+        let mut frames = Vec::new();
+        while let Some(frame) = next(&mut line).await {
+            frames.push(frame);
+            if frames.last().unwrap().is_err() {
+                return;
+            }
+        }
+        panic!("it was taken for whole: {frames:?}");
+    });
+}
+
+#[test]
 fn interim_answers_are_passed_over_wherever_they_are_cut() {
     on_one_thread(async {
         let early = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n";

@@ -1,6 +1,7 @@
 //! A body in chunks (RFC 9112, section 7.1), cut anywhere.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use httparse::Status;
 
 use super::super::error::LineError;
 
@@ -40,6 +41,8 @@ enum Place {
     EndLf,
     Trailers,
     Ended,
+    /// Nobody can say what comes.
+    Broken,
 }
 
 /// Digits of a size that fits into 64 bits.
@@ -73,7 +76,9 @@ impl Chunks {
             let Some((byte, behind)) = bytes.split_first() else {
                 return Ok(None);
             };
-            self.place = self.step(*byte)?;
+            let step = self.step(*byte);
+            self.place = *step.as_ref().unwrap_or(&Place::Broken);
+            step?;
             *bytes = behind;
         }
         Ok(None)
@@ -117,6 +122,7 @@ impl Chunks {
                 return wrong("a line's end is missing");
             }
             (Place::End | Place::Trailers, _) => return self.in_trailers(byte),
+            (Place::Broken, _) => return wrong("they did before"),
             (Place::Data | Place::Ended, _) => self.place,
         })
     }
@@ -141,7 +147,11 @@ fn digit(byte: u8) -> Option<u64> {
 
 fn trailers(bytes: &[u8]) -> Result<HeaderMap, LineError> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
-    httparse::parse_headers(bytes, &mut fields).map_err(LineError::Head)?;
+    let parsed = httparse::parse_headers(bytes, &mut fields).map_err(LineError::Head)?;
+    // They may end earlier for a reader that takes less for the end of a line.
+    if !matches!(parsed, Status::Complete((length, _)) if length == bytes.len()) {
+        return Err(LineError::Chunks("a line's end is missing"));
+    }
     let mut map = HeaderMap::new();
     for field in fields.iter().take_while(|field| !field.name.is_empty()) {
         let name = HeaderName::from_bytes(field.name.as_bytes());

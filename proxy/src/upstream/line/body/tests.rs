@@ -89,6 +89,7 @@ fn what_makes_no_sense_is_an_error() {
         "10000000000000000\r\n",
         "00000000000000001\r\n",
         "0\r\nno trailer\r\n\r\n",
+        "0\r\na: b\n\nHTTP/1.1 200 OK\r\n\r\n",
         &extension,
         &long,
         &many,
@@ -100,9 +101,14 @@ fn what_makes_no_sense_is_an_error() {
 #[test]
 fn what_came_before_a_fault_is_there() {
     let mut bytes = &b"2\r\nhe\r\n3\r\nllo\r\nx"[..];
-    let decoded = Decoder::chunked().decode(&mut bytes);
+    let mut decoder = Decoder::chunked();
+    let decoded = decoder.decode(&mut bytes);
     assert_eq!(decoded.data.unwrap(), "hello");
     assert!(decoded.fault.is_some());
+    // Nor does it go on behind it.
+    let mut more = &b"0\r\n\r\n"[..];
+    assert!(decoder.decode(&mut more).fault.is_some());
+    assert!(!decoder.has_ended() && decoder.close().is_err());
 }
 
 #[test]

@@ -121,16 +121,16 @@ fn no_body_has_no_frame() {
 fn trailers_leave_behind_chunks_if_they_were_announced() {
     let trailers = || {
         let mut trailers = HeaderMap::new();
-        for name in ["x-sum", "x-other", "content-length"] {
+        for name in ["x-sum", "x-other", "content-length", "x-api-key", "host"] {
             trailers.insert(name, HeaderValue::from_static("1"));
         }
         Some(trailers)
     };
     let headers = [
-        ("trailer", "X-Sum, Content-Length"),
+        ("trailer", "X-Sum, Content-Length, X-Api-Key, Host"),
         ("transfer-encoding", "chunked"),
     ];
-    let expected = "trailer: X-Sum, Content-Length\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-sum: 1\r\n\r\n";
+    let expected = "trailer: X-Sum, Content-Length, X-Api-Key, Host\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-sum: 1\r\n\r\n";
     assert_eq!(
         sent(&headers, || whole("{}", trailers())),
         format!("{LINE}{expected}")

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::request_body::Limits;
 use crate::upload::{Upload, UploadWatch};
-use crate::upstream::testing::{HALF, with_body};
+use crate::upstream::testing::{CHUNK, HALF, LAST_CHUNK, with_body};
 
 /// A caller that has sent half of a request.
 struct Caller(TcpStream);
@@ -149,5 +149,37 @@ fn an_answer_that_is_half_read_ends_its_upload_and_closes_the_connection() {
         uploading.end.closed().await;
         assert!(uploading.watch.finished_at().is_none());
         assert_eq!(uploading.pool.waiting(), 0);
+    });
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_any_more_closes_the_connection() {
+    on_one_thread(async {
+        let mut uploading = uploading(HALF).await;
+        let mut answer = uploading.answer.apart();
+        answer.frame().await.unwrap().unwrap();
+        uploading.caller.send_rest().await;
+        uploading.end.read_until("rest.").await;
+        // The other task waits for what the server never says.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        drop(answer);
+        uploading.end.closed().await;
+    });
+}
+
+#[test]
+fn an_answer_that_is_all_there_is_whole_though_its_upload_fails() {
+    on_one_thread(async {
+        let whole = [CHUNK, LAST_CHUNK].concat();
+        let uploading = uploading(&whole).await;
+        let answer = uploading.answer.apart();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        drop(uploading.caller);
+        until(|| uploading.watch.failure().is_some()).await;
+        read(answer).await;
     });
 }
