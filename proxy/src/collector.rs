@@ -165,7 +165,7 @@ fn request(
     endpoint: Endpoint,
     path: &str,
     http1: bool,
-) -> Result<Request<ForwardBody>, Failure> {
+) -> Result<Box<Request<ForwardBody>>, Failure> {
     let path: PathAndQuery = path.parse().map_err(|_| Failure::PathUnknown)?;
     let mut headers = HeaderMap::new();
     headers.insert(

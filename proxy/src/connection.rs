@@ -114,7 +114,8 @@ async fn serve_http<S>(
         let worker = Rc::clone(&worker);
         async move {
             Ok::<_, Infallible>(match seat {
-                Seat::Free => handle(worker, peer, request).await,
+                // By itself it is gone when the answer begins, and not when the connection ends.
+                Seat::Free => Box::pin(handle(worker, peer, request)).await,
                 Seat::Taken => refuse(&worker, request.into_body()).await,
             })
         }

@@ -35,7 +35,7 @@ pub(crate) fn prepare(
     path: &PathAndQuery,
     body: ForwardBody,
     shape: Shape,
-) -> Result<Request<ForwardBody>, Failure> {
+) -> Result<Box<Request<ForwardBody>>, Failure> {
     let mut headers = std::mem::take(&mut head.headers);
     headers::strip_request(&mut headers);
     key.target.authorize(&mut headers);
@@ -54,7 +54,7 @@ pub(crate) fn prepare(
     } else {
         key.target.uri(path).map_err(unknown)?
     };
-    let mut request = Request::new(body);
+    let mut request = Box::new(Request::new(body));
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
@@ -68,7 +68,7 @@ pub(crate) fn prepare(
 pub(crate) async fn send(
     exchange: &mut Exchange,
     target: &Target,
-    request: Request<ForwardBody>,
+    request: Box<Request<ForwardBody>>,
     upload: Option<&UploadWatch>,
 ) -> Result<Response<UpstreamBody>, Failure> {
     let worker = Rc::clone(exchange.worker());

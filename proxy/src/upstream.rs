@@ -95,7 +95,7 @@ impl Upstream {
     pub(crate) async fn send(
         &self,
         target: &Target,
-        request: Request<ForwardBody>,
+        request: Box<Request<ForwardBody>>,
         upload: Option<&UploadWatch>,
     ) -> Result<Response<UpstreamBody>, SendError> {
         let mut answer = std::pin::pin!(self.answer(target, request));
@@ -120,11 +120,11 @@ impl Upstream {
     async fn answer(
         &self,
         target: &Target,
-        request: Request<ForwardBody>,
+        request: Box<Request<ForwardBody>>,
     ) -> Result<Response<UpstreamBody>, SendError> {
         match &self.transport {
             Transport::Http1(pool) => pool.send(target, request).await,
-            Transport::Http2(client) => match Box::pin(client.request(request)).await {
+            Transport::Http2(client) => match Box::pin(client.request(*request)).await {
                 Ok(answer) => Ok(answer.map(UpstreamBody::from)),
                 Err(error) if error.is_connect() => Err(SendError::Connect(error.into())),
                 Err(error) => Err(SendError::Broken(error.into())),

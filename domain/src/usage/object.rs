@@ -48,11 +48,11 @@ impl UsageObject {
         if let Some(members) = plain::members(text)
             && !has_iterations(text, &members)
         {
-            if members.iter().all(|member| member.value(text) != "null") {
+            if own(&members).all(|member| member.value(text) != "null") {
                 let text = text.into();
                 return Some(Self(Form::Plain { text, members }));
             }
-            let named = members.iter().map(|member| member.of(text));
+            let named = own(&members).map(|member| member.of(text));
             return Some(Self::of_plain(named.filter(|(_, value)| *value != "null")));
         }
         let tree: Map<_, _> = serde_json::from_str(text).ok()?;
@@ -84,7 +84,7 @@ impl UsageObject {
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.0 {
-            Form::Plain { members, .. } => members.len(),
+            Form::Plain { members, .. } => own(members).count(),
             Form::Tree(tree) => tree.len(),
         }
     }
@@ -102,10 +102,14 @@ impl UsageObject {
     #[must_use]
     pub fn figure_in(&self, object: &str, name: &str) -> Figure {
         match &self.0 {
-            Form::Plain { .. } => {
-                let inner = self.plain(object);
-                let value = inner.and_then(|inner| plain::member(inner, name));
-                value.map_or(Figure::Absent, Figure::of_text)
+            Form::Plain { text, members } => {
+                let mut behind = members.iter();
+                let is_object = |member: &&Member| !member.is_inner && member.name(text) == object;
+                let found = behind.find(is_object).and_then(|_| {
+                    let mut inner = behind.take_while(|member| member.is_inner);
+                    inner.find(|member| member.name(text) == name)
+                });
+                found.map_or(Figure::Absent, |member| Figure::of_text(member.value(text)))
             }
             Form::Tree(tree) => Figure::of(tree.get(object).and_then(|inner| inner.get(name))),
         }
@@ -178,13 +182,10 @@ impl UsageObject {
         else {
             return None;
         };
-        let kept = members
-            .iter()
-            .filter(|member| over.plain(member.name(text)).is_none());
+        let kept = own(members).filter(|member| over.plain(member.name(text)).is_none());
         let kept = kept.map(|member| member.of(text));
-        Some(Self::of_plain(kept.chain(
-            over_members.iter().map(|member| member.of(over_text)),
-        )))
+        let laid = own(over_members).map(|member| member.of(over_text));
+        Some(Self::of_plain(kept.chain(laid)))
     }
 
     /// Writes it as JSON.
@@ -212,14 +213,18 @@ impl UsageObject {
         let Form::Plain { text, members } = &self.0 else {
             return None;
         };
-        let member = members.iter().find(|member| member.name(text) == name);
+        let member = own(members).find(|member| member.name(text) == name);
         member.map(|member| member.value(text))
     }
 }
 
 fn has_iterations(text: &str, members: &[Member]) -> bool {
-    let mut names = members.iter().map(|member| member.name(text));
-    names.any(|name| name == ITERATIONS)
+    own(members).any(|member| member.name(text) == ITERATIONS)
+}
+
+/// Less those of objects in it.
+fn own(members: &[Member]) -> impl Iterator<Item = &Member> {
+    members.iter().filter(|member| !member.is_inner)
 }
 
 impl Default for UsageObject {

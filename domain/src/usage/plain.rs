@@ -1,4 +1,4 @@
-//! Plain JSON: no escapes, no numbers but whole ones of a few digits, nothing deep.
+//! Plain JSON: no escapes, no blanks but spaces, no numbers but whole ones of a few digits, nothing deep.
 //!
 //! That much can be kept as the text that it is: any reader of JSON reads the same of it, a database too. What is not plain may be
 //! JSON all the same, and is another reader's to say.
@@ -7,12 +7,16 @@
 const MOST_LEVELS: usize = 8;
 /// Every reader knows so many digits exactly.
 const MOST_DIGITS: usize = 15;
+/// Those of objects in it included.
+const USUAL_MEMBERS: usize = 20;
 
-/// Where a member of an object is in its text: its name between the quotes, and its value.
+/// Where a member is in the text of an object: its name between the quotes, and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Member {
     name: (u32, u32),
     value: (u32, u32),
+    /// Of an object in the object; it follows the member that has it.
+    pub(super) is_inner: bool,
 }
 
 impl Member {
@@ -34,36 +38,26 @@ fn part(text: &str, (start, end): (u32, u32)) -> &str {
     text.get(range).unwrap_or_default()
 }
 
-/// The members of an object, if it is plain as a whole and no two have the same name.
+/// The members of an object, and those of objects in it, if it is plain as a whole and no two have the same name.
 pub(super) fn members(text: &str) -> Option<Vec<Member>> {
-    let mut members: Vec<Member> = Vec::with_capacity(16);
-    let mut reader = Reader { text, at: 0 };
-    let mut is_unique = true;
+    if text.bytes().any(|byte| byte < b' ' || byte == b'\\') {
+        return None;
+    }
+    let mut reader = Reader {
+        text,
+        at: 0,
+        members: Vec::with_capacity(USUAL_MEMBERS),
+    };
     reader.blank();
-    reader.object(0, |member| {
-        let name = member.name(text);
-        is_unique &= members.iter().all(|other| other.name(text) != name);
-        members.push(member);
-    })?;
+    reader.object(0)?;
     reader.blank();
-    (reader.at == text.len() && is_unique).then_some(members)
-}
-
-/// The value of a member of a plain object; none of anything else.
-pub(super) fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut value = None;
-    let mut reader = Reader { text, at: 0 };
-    reader.object(0, |member| {
-        if member.name(text) == name {
-            value = Some(member.value(text));
-        }
-    })?;
-    value
+    (reader.at == text.len()).then_some(reader.members)
 }
 
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    members: Vec<Member>,
 }
 
 impl Reader<'_> {
@@ -76,7 +70,7 @@ impl Reader<'_> {
     }
 
     fn blank(&mut self) {
-        while matches!(self.next(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        while self.next() == Some(b' ') {
             self.at += 1;
         }
     }
@@ -85,13 +79,14 @@ impl Reader<'_> {
         u32::try_from(self.at).ok()
     }
 
-    /// An object, whose members are shown as they end.
-    fn object(&mut self, levels: usize, mut see: impl FnMut(Member)) -> Option<()> {
+    /// An object, of which members are noted unless it is deep.
+    fn object(&mut self, level: usize) -> Option<()> {
         self.take(b'{')?;
         self.blank();
         if self.take(b'}').is_some() {
             return Some(());
         }
+        let first = self.members.len();
         loop {
             let name = self.at()? + 1;
             self.string()?;
@@ -99,16 +94,38 @@ impl Reader<'_> {
             self.blank();
             self.take(b':')?;
             self.blank();
-            let value = self.at()?;
-            self.value(levels + 1)?;
-            let value = (value, self.at()?);
-            see(Member { name, value });
+            let start = self.at()?;
+            let place = self.members.len();
+            if level <= 1 {
+                self.note(first, name, level == 1)?;
+            }
+            self.value(level + 1)?;
+            let end = self.at()?;
+            if let Some(member) = self.members.get_mut(place).filter(|_| level <= 1) {
+                member.value = (start, end);
+            }
             self.blank();
             if self.take(b',').is_none() {
                 return self.take(b'}');
             }
             self.blank();
         }
+    }
+
+    /// None if the object has one of this name.
+    fn note(&mut self, first: usize, name: (u32, u32), is_inner: bool) -> Option<()> {
+        let noted = self.members.get(first..).unwrap_or_default();
+        let mut of_object = noted.iter().filter(|other| other.is_inner == is_inner);
+        let text = part(self.text, name);
+        if of_object.any(|other| other.name(self.text) == text) {
+            return None;
+        }
+        self.members.push(Member {
+            name,
+            value: (0, 0),
+            is_inner,
+        });
+        Some(())
     }
 
     fn array(&mut self, levels: usize) -> Option<()> {
@@ -134,7 +151,7 @@ impl Reader<'_> {
         match self.next()? {
             b'"' => self.string(),
             b'0'..=b'9' => self.number(),
-            b'{' => self.object(levels, |_| {}),
+            b'{' => self.object(levels),
             b'[' => self.array(levels),
             b'n' => self.word("null"),
             b't' => self.word("true"),
@@ -160,8 +177,7 @@ impl Reader<'_> {
     fn string(&mut self) -> Option<()> {
         self.take(b'"')?;
         let rest = self.text.as_bytes().get(self.at..)?;
-        let is_end = |byte: &u8| matches!(byte, b'"' | b'\\' | ..b' ');
-        self.at += rest.iter().position(is_end)?;
-        self.take(b'"')
+        self.at += rest.iter().position(|byte| *byte == b'"')? + 1;
+        Some(())
     }
 }

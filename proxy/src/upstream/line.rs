@@ -78,7 +78,7 @@ struct Wire {
 pub(super) struct NoAnswer {
     pub(super) error: LineError,
     /// The request, if nothing of it was sent.
-    pub(super) unsent: Option<Request<ForwardBody>>,
+    pub(super) unsent: Option<Box<Request<ForwardBody>>>,
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, LineError>>>;
@@ -104,7 +104,7 @@ impl Line {
     /// With the request, if nothing of it was sent.
     pub(super) async fn send(
         &mut self,
-        request: Request<ForwardBody>,
+        request: Box<Request<ForwardBody>>,
     ) -> Result<Response<()>, Box<NoAnswer>> {
         if !self.is_ready() {
             return Err(Box::new(NoAnswer {
@@ -113,7 +113,7 @@ impl Line {
             }));
         }
         let is_head = request.method() == Method::HEAD;
-        self.0.outgoing.begin(request);
+        self.0.outgoing.begin(*request);
         let answer = poll_fn(|ctx| self.0.poll_answer(ctx, is_head)).await;
         answer.map_err(|error| {
             self.0.is_spent = true;

@@ -47,7 +47,7 @@ impl Pool {
     pub(super) async fn send(
         self: &Rc<Self>,
         target: &Target,
-        mut request: Request<ForwardBody>,
+        mut request: Box<Request<ForwardBody>>,
     ) -> Result<Response<UpstreamBody>, SendError> {
         loop {
             let kept = self.take(target);

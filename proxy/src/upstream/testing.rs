@@ -64,18 +64,16 @@ pub(super) fn connector() -> CountedConnector {
     CountedConnector::new(&options(), OpenConnections(Gauge::noop()))
 }
 
-pub(super) fn request() -> Request<ForwardBody> {
+pub(super) fn request() -> Box<Request<ForwardBody>> {
     with_body(ForwardBody::Whole {
         data: None,
         trailers: None,
     })
 }
 
-pub(super) fn with_body(body: ForwardBody) -> Request<ForwardBody> {
-    Request::post("/v1/messages")
-        .header("host", "upstream")
-        .body(body)
-        .unwrap()
+pub(super) fn with_body(body: ForwardBody) -> Box<Request<ForwardBody>> {
+    let request = Request::post("/v1/messages").header("host", "upstream");
+    Box::new(request.body(body).unwrap())
 }
 
 pub(super) struct Server {

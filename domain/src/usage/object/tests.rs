@@ -48,8 +48,7 @@ fn check(text: &str) -> Option<UsageObject> {
 
 #[test]
 fn the_usual_is_plain() {
-    let text = r#"{"input_tokens":12,"cache_creation":{"ephemeral_1h_input_tokens":3,"ephemeral_5m_input_tokens":0},
-        "output_tokens": 4 ,"service_tier":"standard","inference_geo":"","speed":null,"server_tool_use":null,"x":[true,false,{}]}"#;
+    let text = r#"{"input_tokens":12,"cache_creation":{"ephemeral_1h_input_tokens":3,"ephemeral_5m_input_tokens":0}, "output_tokens": 4 ,"service_tier":"standard","inference_geo":"","speed":null,"server_tool_use":null,"x":[true,false,{}]}"#;
     let usage = check(text).unwrap();
     assert!(is_plain(&usage));
     assert_eq!(usage.figure("input_tokens"), Figure::Is(12));
@@ -61,6 +60,13 @@ fn the_usual_is_plain() {
     assert_eq!(usage.word("inference_geo"), Some(""));
     assert_eq!(usage.len(), 6);
     assert!(is_plain(&check("{}").unwrap()));
+    // Names are of their own objects.
+    let text = r#"{"a":1,"b":{"a":2,"c":{"d":3,"a":4}},"e":[{"f":5}],"c":6,"f":{}}"#;
+    let usage = check(text).unwrap();
+    assert!(is_plain(&usage));
+    assert_eq!(usage.figure("d"), Figure::Absent);
+    assert_eq!(usage.figure_in("c", "d"), Figure::Absent);
+    assert_eq!(usage.figure_in("f", "c"), Figure::Absent);
 }
 
 #[test]
@@ -73,6 +79,8 @@ fn what_is_not_plain_says_the_same() {
         r#"{"a":18446744073709551615}"#,
         r#"{"a":"\u0000"}"#,
         r#"{"a\n":1}"#,
+        "{\n\"a\":\t1}",
+        r#"{"a":{"b":1,"b":2}}"#,
         r#"{"a":1,"a":2}"#,
         r#"{"a":1,"\u0061":2}"#,
         r#"{"a":null,"a":2}"#,

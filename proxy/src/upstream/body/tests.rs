@@ -28,7 +28,7 @@ impl Upstream {
 
     async fn ask_by(
         &self,
-        request: Request<ForwardBody>,
+        request: Box<Request<ForwardBody>>,
         answer: &str,
     ) -> (UpstreamBody, ServerEnd) {
         let sending = self.pool.send(&self.server.target, request);

@@ -19,6 +19,8 @@ use crate::headers;
 /// Pieces that are written together, and bytes of them that are gathered, beside the piece that goes beyond.
 const MOST_PIECES: usize = 16;
 const MOST_BYTES: usize = 64 << 10;
+/// A body of so many bytes leaves in one piece with its head.
+const SMALL: usize = 4 << 10;
 
 /// What of a request hasn't left.
 #[derive(Debug, Default)]
@@ -50,11 +52,12 @@ enum Framing {
 
 impl Outgoing {
     pub(super) fn begin(&mut self, request: Request<ForwardBody>) {
-        let (mut head, body) = request.into_parts();
+        let (mut head, mut body) = request.into_parts();
         let framing = Framing::of(&head.headers, &body);
         framing.tell(&mut head.headers);
-        self.push(written(&head).into());
-        if !matches!(framing, Framing::None) {
+        let small = small(&mut body);
+        self.push(written(&head, small.as_deref().unwrap_or_default()).into());
+        if !matches!(framing, Framing::None) && small.is_none() {
             self.body = Some(Coming { body, framing });
         }
     }
@@ -172,8 +175,10 @@ impl Outgoing {
             *slice = IoSlice::new(piece);
             count += 1;
         }
-        let slices = slices.get(..count).unwrap_or_default();
-        let mut written = ready!(Pin::new(io).poll_write_vectored(ctx, slices))?;
+        let mut written = ready!(match slices.get(..count).unwrap_or_default() {
+            [piece] => Pin::new(io).poll_write(ctx, piece),
+            pieces => Pin::new(io).poll_write_vectored(ctx, pieces),
+        })?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
@@ -241,19 +246,26 @@ fn announced(head: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-fn written(head: &Parts) -> Vec<u8> {
+/// A body that is whole, and short enough to be copied behind its head: a piece by itself costs more.
+fn small(body: &mut ForwardBody) -> Option<Bytes> {
+    match body {
+        ForwardBody::Whole {
+            data,
+            trailers: None,
+        } => data.take_if(|data| data.len() <= SMALL),
+        ForwardBody::Whole { .. } | ForwardBody::Stream(_) | ForwardBody::Batch(_) => None,
+    }
+}
+
+fn written(head: &Parts, body: &[u8]) -> Vec<u8> {
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let of_headers: usize = head
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
     let length = head.method.as_str().len()
         + path.len()
         + " ".len()
         + " HTTP/1.1\r\n".len()
-        + of_headers
-        + "\r\n".len();
+        + headers::wire_size(&head.headers)
+        + "\r\n".len()
+        + body.len();
     let mut bytes = Vec::with_capacity(length);
     bytes.extend_from_slice(head.method.as_str().as_bytes());
     bytes.push(b' ');
@@ -263,6 +275,7 @@ fn written(head: &Parts) -> Vec<u8> {
         put_header(&mut bytes, name, value);
     }
     bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body);
     bytes
 }
 

@@ -132,7 +132,7 @@ fn a_request_that_may_have_arrived_does_not_come_back() {
 /// A body beyond what both ends' buffers hold.
 const LENGTH: usize = 16 << 20;
 
-fn large() -> Request<ForwardBody> {
+fn large() -> Box<Request<ForwardBody>> {
     with_body(ForwardBody::Whole {
         data: Some(Bytes::from(vec![b'x'; LENGTH])),
         trailers: None,

@@ -91,6 +91,18 @@ fn a_request_leaves_as_it_is() {
 }
 
 #[test]
+fn a_body_of_any_size_leaves_behind_its_head() {
+    for length in [1, SMALL, SMALL + 1, 3 * MOST_BYTES] {
+        let body = "x".repeat(length);
+        let all = sent(&[], || ForwardBody::Whole {
+            data: Some(Bytes::from(body.clone())),
+            trailers: None,
+        });
+        assert_eq!(all, format!("{LINE}content-length: {length}\r\n\r\n{body}"));
+    }
+}
+
+#[test]
 fn a_length_that_is_not_told_rightly_is_put_right() {
     for headers in [
         &[][..],
