@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -77,7 +77,17 @@ pub(crate) async fn serve(
         tls: tls.is_some(),
     };
     match tls {
-        None => serve_http(worker, stream, peer, seat, stop, tasks).await,
+        None => {
+            let heard = tokio::time::timeout(Options::HEADER_TIMEOUT, Spoken::heard(&stream));
+            let spoken = tokio::select! {
+                biased;
+                heard = heard => heard,
+                () = grace_after(&stop) => return,
+            };
+            if let Ok(spoken) = spoken {
+                serve_http(worker, stream, spoken, peer, seat, stop, tasks).await;
+            }
+        }
         Some(config) => {
             let handshake = TlsAcceptor::from(Arc::clone(&config)).accept(stream);
             let handshake = tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake);
@@ -88,7 +98,8 @@ pub(crate) async fn serve(
             };
             match shaken {
                 Ok(Ok(stream)) => {
-                    Box::pin(serve_http(worker, stream, peer, seat, stop, tasks)).await;
+                    let spoken = Spoken::agreed(stream.get_ref().1.alpn_protocol());
+                    Box::pin(serve_http(worker, stream, spoken, peer, seat, stop, tasks)).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => tracing::debug!("TLS handshake took too long"),
@@ -100,6 +111,7 @@ pub(crate) async fn serve(
 async fn serve_http<S>(
     worker: Rc<Worker>,
     stream: S,
+    spoken: Spoken,
     peer: Peer,
     seat: Seat,
     stop: CancellationToken,
@@ -116,23 +128,19 @@ async fn serve_http<S>(
             Ok::<_, Infallible>(match seat {
                 // By itself it is gone when the answer begins, and not when the connection ends.
                 Seat::Free => Box::pin(handle(worker, peer, request)).await,
-                Seat::Taken => refuse(&worker, request.into_body()).await,
+                Seat::Taken => Box::pin(refuse(&worker, request.into_body())).await,
             })
         }
     });
-    let builder = builder(tasks);
+    let builder = match spoken {
+        Spoken::Http1 => builder(tasks).http1_only(),
+        Spoken::Http2 => builder(tasks).http2_only(),
+        Spoken::Unknown => builder(tasks),
+    };
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    // Looked at only when one of them has something to say, and not whenever the connection has.
-    let mut others = FuturesUnordered::from_iter([
-        closing(seat, &first_request, &stop)
-            .map(|()| Other::Close)
-            .left_future(),
-        first_request
-            .missed(Options::HEADER_TIMEOUT)
-            .map(|()| Other::GiveUp)
-            .right_future(),
-    ]);
+    // Looked at only when there is something to say, and not whenever the connection has.
+    let mut others = FuturesUnordered::from_iter([other(seat, &first_request, &stop)]);
     let ended = tokio::select! {
         // What the caller has already sent is looked at before anything else.
         biased;
@@ -150,10 +158,50 @@ async fn serve_http<S>(
     }
 }
 
+/// What a caller speaks, where that is known before it is read: who reads to find out has a buffer twice as large from then on.
+#[derive(Debug, Clone, Copy)]
+enum Spoken {
+    Http1,
+    Http2,
+    Unknown,
+}
+
+impl Spoken {
+    /// By the first bytes, which stay where they are.
+    async fn heard(stream: &TcpStream) -> Self {
+        // No method of HTTP/1 is called so; the preface of HTTP/2 begins with it.
+        const PREFACE: [u8; 3] = *b"PRI";
+        let mut first = [0; PREFACE.len()];
+        let length = stream.peek(&mut first).await.unwrap_or(0);
+        match first.get(..length) {
+            Some(heard) if heard == PREFACE => Self::Http2,
+            Some(heard) if PREFACE.starts_with(heard) => Self::Unknown,
+            Some(_) | None => Self::Http1,
+        }
+    }
+
+    /// By what was agreed upon in a TLS handshake.
+    fn agreed(protocol: Option<&[u8]>) -> Self {
+        match protocol {
+            Some(b"h2") => Self::Http2,
+            Some(b"http/1.1") => Self::Http1,
+            Some(_) | None => Self::Unknown,
+        }
+    }
+}
+
 /// What may end a connection from outside.
 enum Other {
     Close,
     GiveUp,
+}
+
+/// Whichever comes first.
+async fn other(seat: Seat, first_request: &Milestone, stop: &CancellationToken) -> Other {
+    tokio::select! {
+        () = closing(seat, first_request, stop) => Other::Close,
+        () = first_request.missed(Options::HEADER_TIMEOUT) => Other::GiveUp,
+    }
 }
 
 /// When a connection shall take no further request: at shutdown, or once it has been told that there is no

@@ -16,6 +16,9 @@ const USUAL_HEADERS: usize = 64;
 /// More make no answer; callers may send as many.
 const MAX_HEADERS: usize = 512;
 
+/// So many more the gateway adds to most answers.
+const ADDED: usize = 4;
+
 /// One that is all there.
 pub(super) struct Head {
     /// How long it is.
@@ -118,7 +121,8 @@ impl Framing {
         headers: &[httparse::Header<'_>],
         names: &mut Names,
     ) -> Result<HeaderMap, LineError> {
-        let mut map = HeaderMap::with_capacity(headers.len());
+        // It stays with the caller's connection, which is the longer the more room it has.
+        let mut map = HeaderMap::with_capacity(names.usual + ADDED);
         for header in headers {
             let known = names.get(header.name.as_bytes());
             let known = known.map_err(|_| LineError::Header("its name is none"))?;
@@ -137,6 +141,7 @@ impl Framing {
             }
             map.append(known.name.clone(), value);
         }
+        names.usual = map.len();
         if self.has_codings {
             // It would be wrong, and whoever believed it would cut the answer elsewhere.
             map.remove(CONTENT_LENGTH);

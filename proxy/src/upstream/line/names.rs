@@ -16,7 +16,11 @@ const PLACES: usize = 256;
 
 /// Names by the bytes that were sent of them.
 #[derive(Debug)]
-pub(super) struct Names(Vec<Option<Known>>);
+pub(super) struct Names {
+    places: Vec<Option<Known>>,
+    /// So many headers the last answer had that reach its caller.
+    pub(super) usual: usize,
+}
 
 /// A name.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ impl Default for Names {
     fn default() -> Self {
         let mut places = Vec::new();
         places.resize_with(PLACES, || None);
-        Self(places)
+        Self { places, usual: 0 }
     }
 }
 
@@ -40,7 +44,7 @@ impl Names {
     pub(super) fn get(&mut self, bytes: &[u8]) -> Result<Option<&Known>, InvalidHeaderName> {
         let hash = FxBuildHasher.hash_one(bytes);
         let at = usize::try_from(hash % PLACES as u64).unwrap_or(0);
-        let Some(place) = self.0.get_mut(at) else {
+        let Some(place) = self.places.get_mut(at) else {
             return Ok(None);
         };
         if place.as_ref().is_none_or(|known| *known.bytes != *bytes) {
