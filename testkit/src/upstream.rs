@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::{Certificate, Wire, spawn};
 
@@ -76,6 +77,27 @@ impl Upstream {
                 // A handshake that fails shows at the other side.
                 if let Ok(stream) = acceptor.accept(stream).await {
                     serve(TokioIo::new(stream), answer).await;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Does with every connection what a function says, once it is secured by TLS.
+    pub async fn tls_wire<F>(
+        certificate: &Certificate,
+        speak: impl Fn(TlsStream<TcpStream>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let speak = Arc::new(speak);
+        let acceptor = TlsAcceptor::from(certificate.server());
+        Self::accept("https", move |stream| {
+            let (acceptor, speak) = (acceptor.clone(), Arc::clone(&speak));
+            async move {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    speak(stream).await;
                 }
             }
         })

@@ -1,7 +1,9 @@
 //! TLS on the listener and to the upstream.
 
-use http::Version;
+use http::{Method, Version};
+use http_body_util::BodyExt as _;
 use testkit::{Certificate, Client, Upstream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::stage::{Seen, Stage, json_answer, message, noting};
 
@@ -65,4 +67,36 @@ async fn an_upstream_with_a_strangers_certificate_is_not_spoken_to() {
         "exact",
         "no work was done"
     );
+}
+
+/// Where nothing but the end of the connection says where an answer ends, only a peer that says goodbye has ended it.
+#[tokio::test]
+async fn an_answer_that_was_cut_off_within_tls_is_not_whole() {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{}";
+    for says_goodbye in [true, false] {
+        let certificate = Certificate::for_loopback();
+        let upstream = Upstream::tls_wire(&certificate, move |mut stream| async move {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(ANSWER).await.unwrap();
+            stream.flush().await.unwrap();
+            if says_goodbye {
+                stream.shutdown().await.unwrap();
+            }
+        })
+        .await;
+        let stage = Stage::configured(upstream, |builder| {
+            builder.env("SSL_CERT_FILE", certificate.cert_file().to_str().unwrap())
+        })
+        .await;
+        let answer = stage
+            .client()
+            .begin(Method::GET, "/v1/models", "")
+            .await
+            .unwrap();
+        let body = answer.into_body().collect().await;
+        assert_eq!(body.is_ok(), says_goodbye, "{body:?}");
+    }
 }
