@@ -8,7 +8,6 @@ use std::io;
 use bytes::buf::Writer;
 use bytes::{BufMut, BytesMut};
 use memchr::memmem;
-use serde_json::Value;
 
 fn put_length(row: &mut BytesMut, length: usize) {
     // A row's texts are cut and its usage object bounded, far below 2 GiB.
@@ -71,28 +70,46 @@ pub(crate) fn put_jsonb(
         row.truncate(text);
         row.put_slice(b"null");
     }
-    // jsonb refuses U+0000, which JSON has as this escape and no other way.
-    let written = row.get(text..).unwrap_or_default();
-    if memmem::find(written, b"\\u0000").is_some() {
-        let tree = serde_json::from_slice(written).unwrap_or_default();
-        row.truncate(text);
-        row.put_slice(without_nul_escapes(&tree).to_string().as_bytes());
-    }
+    replace_nul(row.get_mut(text..).unwrap_or_default());
     let length = i32::try_from(row.len() - start - 4).unwrap_or(i32::MAX);
     if let Some(place) = row.get_mut(start..start + 4) {
         place.copy_from_slice(&length.to_be_bytes());
     }
 }
 
-fn without_nul_escapes(value: &Value) -> Value {
-    let clean = |text: &str| text.replace('\0', "\u{fffd}");
-    match value {
-        Value::String(text) => Value::String(clean(text)),
-        Value::Array(items) => items.iter().map(without_nul_escapes).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(key, value)| (clean(key), without_nul_escapes(value)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+/// jsonb refuses U+0000, which JSON has as an escape and no other way. What takes its place is as long.
+fn replace_nul(json: &mut [u8]) {
+    const NUL: &[u8] = b"\\u0000";
+    let mut behind = 0;
+    while let Some(found) = json.get(behind..).and_then(|rest| memmem::find(rest, NUL)) {
+        let at = behind + found;
+        behind = at + NUL.len();
+        // Behind an odd number of backslashes its own is text.
+        let before = json.get(..at).unwrap_or_default().iter().rev();
+        let is_escape = before.take_while(|byte| **byte == b'\\').count() % 2 == 0;
+        if let Some(escape) = json.get_mut(at..behind).filter(|_| is_escape) {
+            escape.copy_from_slice(b"\\ufffd");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_is_replaced_where_it_is_one_and_nothing_else_is() {
+        for (json, expected) in [
+            (r#"{"a\u0000":"\u0000"}"#, r#"{"a\ufffd":"\ufffd"}"#),
+            (r#""\\u0000""#, r#""\\u0000""#),
+            (r#""\\\u0000""#, r#""\\\ufffd""#),
+            (r#""\u0000\u0000x\u00001""#, r#""\ufffd\ufffdx\ufffd1""#),
+            (r#""\u0001""#, r#""\u0001""#),
+            ("", ""),
+        ] {
+            let mut bytes = json.as_bytes().to_vec();
+            replace_nul(&mut bytes);
+            assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{json}");
+        }
     }
 }

@@ -17,6 +17,7 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -78,14 +79,15 @@ pub(crate) async fn serve(
     };
     match tls {
         None => {
-            let heard = tokio::time::timeout(Options::HEADER_TIMEOUT, Spoken::heard(&stream));
+            let by = Instant::now() + Options::HEADER_TIMEOUT;
+            let heard = tokio::time::timeout_at(by, Spoken::heard(&stream));
             let spoken = tokio::select! {
                 biased;
                 heard = heard => heard,
                 () = grace_after(&stop) => return,
             };
             if let Ok(spoken) = spoken {
-                serve_http(worker, stream, spoken, peer, seat, stop, tasks).await;
+                serve_http(worker, stream, (spoken, by), peer, seat, stop, tasks).await;
             }
         }
         Some(config) => {
@@ -99,7 +101,9 @@ pub(crate) async fn serve(
             match shaken {
                 Ok(Ok(stream)) => {
                     let spoken = Spoken::agreed(stream.get_ref().1.alpn_protocol());
-                    Box::pin(serve_http(worker, stream, spoken, peer, seat, stop, tasks)).await;
+                    let by = Instant::now() + Options::HEADER_TIMEOUT;
+                    let serving = serve_http(worker, stream, (spoken, by), peer, seat, stop, tasks);
+                    Box::pin(serving).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => tracing::debug!("TLS handshake took too long"),
@@ -111,7 +115,7 @@ pub(crate) async fn serve(
 async fn serve_http<S>(
     worker: Rc<Worker>,
     stream: S,
-    spoken: Spoken,
+    (spoken, first_by): (Spoken, Instant),
     peer: Peer,
     seat: Seat,
     stop: CancellationToken,
@@ -140,7 +144,7 @@ async fn serve_http<S>(
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     // Looked at only when there is something to say, and not whenever the connection has.
-    let mut others = FuturesUnordered::from_iter([other(seat, &first_request, &stop)]);
+    let mut others = FuturesUnordered::from_iter([other(seat, &first_request, first_by, &stop)]);
     let ended = tokio::select! {
         // What the caller has already sent is looked at before anything else.
         biased;
@@ -169,12 +173,11 @@ enum Spoken {
 impl Spoken {
     /// By the first bytes, which stay where they are.
     async fn heard(stream: &TcpStream) -> Self {
-        // No method of HTTP/1 is called so; the preface of HTTP/2 begins with it.
-        const PREFACE: [u8; 3] = *b"PRI";
+        const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
         let mut first = [0; PREFACE.len()];
         let length = stream.peek(&mut first).await.unwrap_or(0);
         match first.get(..length) {
-            Some(heard) if heard == PREFACE => Self::Http2,
+            Some(heard) if *heard == *PREFACE => Self::Http2,
             Some(heard) if PREFACE.starts_with(heard) => Self::Unknown,
             Some(_) | None => Self::Http1,
         }
@@ -197,10 +200,15 @@ enum Other {
 }
 
 /// Whichever comes first.
-async fn other(seat: Seat, first_request: &Milestone, stop: &CancellationToken) -> Other {
+async fn other(
+    seat: Seat,
+    first_request: &Milestone,
+    first_by: Instant,
+    stop: &CancellationToken,
+) -> Other {
     tokio::select! {
         () = closing(seat, first_request, stop) => Other::Close,
-        () = first_request.missed(Options::HEADER_TIMEOUT) => Other::GiveUp,
+        () = first_request.missed(first_by) => Other::GiveUp,
     }
 }
 
@@ -241,9 +249,9 @@ impl Milestone {
         }
     }
 
-    /// Ends if it wasn't reached in time, and never otherwise.
-    async fn missed(&self, time: Duration) {
-        if tokio::time::timeout(time, self.reached()).await.is_ok() {
+    /// Ends if it wasn't reached by then, and never otherwise.
+    async fn missed(&self, by: Instant) {
+        if tokio::time::timeout_at(by, self.reached()).await.is_ok() {
             std::future::pending::<()>().await;
         }
     }

@@ -53,14 +53,14 @@ impl UsageObject {
                 return Some(Self(Form::Plain { text, members }));
             }
             let named = own(&members).map(|member| member.of(text));
-            return Some(Self::of_plain(named.filter(|(_, value)| *value != "null")));
+            return Self::of_plain(named.filter(|(_, value)| *value != "null"));
         }
         let tree: Map<_, _> = serde_json::from_str(text).ok()?;
         Some(tree.into())
     }
 
-    /// Of names and values in JSON, all plain and none null.
-    fn of_plain<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+    /// Of names and values in JSON, all plain and none null; none if together they aren't.
+    fn of_plain<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Self> {
         let mut text = String::from("{");
         for (name, value) in members {
             if text.len() > 1 {
@@ -69,9 +69,9 @@ impl UsageObject {
             text.extend(["\"", name, "\":", value]);
         }
         text.push('}');
-        let members = plain::members(&text).unwrap_or_default();
+        let members = plain::members(&text)?;
         let text = text.into();
-        Self(Form::Plain { text, members })
+        Some(Self(Form::Plain { text, members }))
     }
 
     /// Whether it has no members.
@@ -185,7 +185,7 @@ impl UsageObject {
         let kept = own(members).filter(|member| over.plain(member.name(text)).is_none());
         let kept = kept.map(|member| member.of(text));
         let laid = own(over_members).map(|member| member.of(over_text));
-        Some(Self::of_plain(kept.chain(laid)))
+        Self::of_plain(kept.chain(laid))
     }
 
     /// Writes it as JSON.

@@ -7,7 +7,9 @@
 const MOST_LEVELS: usize = 8;
 /// Every reader knows so many digits exactly.
 const MOST_DIGITS: usize = 15;
-/// Those of objects in it included.
+/// So many in an object, with those of objects in it.
+const MOST_MEMBERS: usize = 64;
+/// The same, of most.
 const USUAL_MEMBERS: usize = 20;
 
 /// Where a member is in the text of an object: its name between the quotes, and its value.
@@ -112,9 +114,12 @@ impl Reader<'_> {
         }
     }
 
-    /// None if the object has one of this name.
+    /// None if the object has one of this name, or too many to be looked through for each.
     fn note(&mut self, first: usize, name: (u32, u32), is_inner: bool) -> Option<()> {
         let noted = self.members.get(first..).unwrap_or_default();
+        if noted.len() >= MOST_MEMBERS {
+            return None;
+        }
         let mut of_object = noted.iter().filter(|other| other.is_inner == is_inner);
         let text = part(self.text, name);
         if of_object.any(|other| other.name(self.text) == text) {

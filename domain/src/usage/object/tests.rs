@@ -98,6 +98,32 @@ fn what_is_not_plain_says_the_same() {
 }
 
 #[test]
+fn one_with_very_many_members_is_a_tree() {
+    let members = |count: usize| (0..count).map(|n| format!("\"{n}\":1")).collect::<Vec<_>>();
+    let many = members(10_000).join(",");
+    for text in [format!("{{{many}}}"), format!("{{\"a\":{{{many}}}}}")] {
+        assert!(!is_plain(&check(&text).unwrap()));
+    }
+    assert!(is_plain(
+        &check(&format!("{{{}}}", members(64).join(","))).unwrap()
+    ));
+}
+
+#[test]
+fn two_that_are_plain_may_be_a_tree_together() {
+    let object = |from: usize| {
+        let members = (from..from + 60).map(|n| format!("\"{n}\":{n}"));
+        let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+        UsageObject::parse(text.as_bytes()).unwrap()
+    };
+    let mut usage = object(0);
+    assert!(usage.lay(object(30), 128));
+    assert!(!is_plain(&usage));
+    assert_eq!(usage.len(), 90);
+    assert_eq!(usage.figure("89"), Figure::Is(89));
+}
+
+#[test]
 fn what_is_no_object_is_refused() {
     for text in [
         "",

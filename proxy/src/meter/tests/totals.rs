@@ -153,6 +153,19 @@ fn what_a_total_leaves_open_is_said() {
     for (usage, expected) in [
         (json!(null), UsageQuality::Exact),
         (json!({}), UsageQuality::Exact),
+        // What is null isn't said.
+        (
+            json!({"input_tokens": null, "output_tokens": null}),
+            UsageQuality::Exact,
+        ),
+        (
+            json!({"input_tokens": 1, "output_tokens": null}),
+            UsageQuality::Partial,
+        ),
+        (
+            json!({"input_tokens": 1, "output_tokens": 1, "cache_creation_input_tokens": 5, "cache_creation": null}),
+            UsageQuality::Partial,
+        ),
         (json!({"input_tokens": 1}), UsageQuality::Partial),
         (
             json!({"input_tokens": -1, "output_tokens": 1}),
