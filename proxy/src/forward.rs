@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use domain::error_chain;
-use http::header::{ACCEPT_ENCODING, HOST, TRANSFER_ENCODING};
+use http::header::{ACCEPT_ENCODING, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response};
@@ -41,10 +41,6 @@ pub(crate) fn prepare(
     key.target.authorize(&mut headers);
     if shape.plain_answer {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    }
-    if shape.http1 && body.needs_chunks() {
-        // Said explicitly, since of some methods hyper expects no body.
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let unknown = |_| Failure::PathUnknown;
     let uri = if shape.http1 {

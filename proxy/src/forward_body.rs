@@ -28,13 +28,6 @@ pub(crate) enum ForwardBody {
     Batch(Box<BatchUpload>),
 }
 
-impl ForwardBody {
-    /// Whether its end can only be told by chunks.
-    pub(crate) fn needs_chunks(&self) -> bool {
-        !self.is_end_stream() && self.size_hint().exact().is_none()
-    }
-}
-
 impl From<Collected> for ForwardBody {
     fn from(collected: Collected) -> Self {
         let Collected {

@@ -86,7 +86,7 @@ fn strip(headers: &mut HeaderMap, is_named: impl Fn(&str) -> bool) {
         }
     }
     if gone.contains(&CONNECTION) {
-        gone.extend(named_by_connection(headers));
+        gone.extend(names_in(headers, CONNECTION));
     }
     for name in gone {
         headers.remove(name);
@@ -107,14 +107,16 @@ fn is_of_connection(name: &str) -> bool {
     )
 }
 
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .get_all(CONNECTION)
-        .iter()
+/// The names that a header lists.
+pub(crate) fn names_in(
+    headers: &HeaderMap,
+    header: HeaderName,
+) -> impl Iterator<Item = HeaderName> {
+    let values = headers.get_all(header).into_iter();
+    values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
-        .collect()
 }
 
 /// Bytes that the headers take on the wire, more or less: names, values, and four for `: ` and the line's end.

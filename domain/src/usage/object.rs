@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 
-use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -257,12 +256,7 @@ impl fmt::Debug for UsageObject {
 
 impl Serialize for UsageObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let tree = self.clone().into_tree();
-        let mut members = serializer.serialize_map(Some(tree.len()))?;
-        for (name, value) in &tree {
-            members.serialize_entry(name, value)?;
-        }
-        members.end()
+        self.clone().into_tree().serialize(serializer)
     }
 }
 

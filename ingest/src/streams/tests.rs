@@ -36,11 +36,9 @@ fn payloads(streams: &Streams) -> Vec<Vec<u8>> {
 fn a_group_that_failed_in_a_stream_is_repeated_there() {
     let faults = [Operation::Sync, Operation::Write];
     for (first, second) in (0..4).flat_map(|first| (0..8).map(move |second| (first, second))) {
-        let (disk, folder) = (SimulatedDisk::new(7), tempfile::tempdir().unwrap());
+        let folder = tempfile::tempdir().unwrap();
         let options = options(&folder);
-        std::fs::create_dir_all(&options.dir).unwrap();
-        disk.create_folder(folder.path()).unwrap();
-        disk.create_folder(&options.dir).unwrap();
+        let disk = places(&options.dir);
         let mut streams = open(&disk, &options);
         let mut expected = BTreeSet::new();
         for number in 0..6_u8 {

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use httparse::{ParserConfig, Status};
 
 use super::body::Decoder;
@@ -48,9 +48,6 @@ impl Head {
         names: &mut Names,
         is_head: bool,
     ) -> Result<Option<Self>, LineError> {
-        if bytes.is_empty() {
-            return Ok(None);
-        }
         let mut headers = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
         match Self::parse_with(bytes, names, is_head, &mut headers) {
             Err(LineError::Head(httparse::Error::TooManyHeaders)) => {
@@ -82,9 +79,6 @@ impl Head {
             .and_then(|code| StatusCode::from_u16(code).ok())
             .ok_or(LineError::Head(httparse::Error::Status))?;
         *response.headers_mut() = map;
-        if is_http10 {
-            *response.version_mut() = Version::HTTP_10;
-        }
         let body = match response.status() {
             _ if is_head => Decoder::Ended,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Decoder::Ended,

@@ -237,12 +237,8 @@ fn says(headers: &HeaderMap, length: u64) -> bool {
 
 /// The trailers that a request says will come, less those that may not.
 fn announced(head: &HeaderMap) -> Vec<HeaderName> {
-    let named = head.get_all(TRAILER).iter();
-    named
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .filter(|name: &HeaderName| headers::may_trail(name.as_str()))
+    headers::names_in(head, TRAILER)
+        .filter(|name| headers::may_trail(name.as_str()))
         .collect()
 }
 
