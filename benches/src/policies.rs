@@ -60,7 +60,7 @@ fn key_budget(number: usize) -> PolicySource {
 }
 
 /// Policies of one kind, by name, none of which refuses anything.
-pub fn kinds() -> [(&'static str, &'static str, Value); 10] {
+pub fn kinds() -> [(&'static str, &'static str, Value); 11] {
     let plenty = 1_000_000_000_u64;
     let long = "request.max_tokens > 32000";
     [
@@ -87,6 +87,11 @@ pub fn kinds() -> [(&'static str, &'static str, Value); 10] {
             json!({"expression": long, "message": "too long"}),
         ),
         (
+            "custom, interpreted",
+            "custom",
+            json!({"expression": "'Bash' in request.tools"}),
+        ),
+        (
             "rate of a key",
             "usage",
             json!({"max_requests_per_minute": plenty, "per": "key"}),
@@ -96,7 +101,7 @@ pub fn kinds() -> [(&'static str, &'static str, Value); 10] {
         (
             "tokens of a user",
             "usage",
-            json!({"max_tokens_per_hour": plenty, "per": "user"}),
+            json!({"max_tokens_per_hour": 1_000_000 * plenty, "per": "user"}),
         ),
     ]
 }

@@ -232,7 +232,9 @@ fn options() -> Options {
 fn resources(upstream: &str) -> Resources {
     // What an expression allocates is its interpreter's.
     let rules = policies::kinds().into_iter();
-    let rules = rules.filter(|(_, kind, _)| *kind != "custom").enumerate();
+    let rules = rules
+        .filter(|(name, ..)| *name != "custom, interpreted")
+        .enumerate();
     let rules = rules.map(|(number, (_, kind, rules))| policies::source(number, kind, rules));
     Resources {
         keys: Arc::new(keys::index_of(1, &keys::tenant_of(upstream))),

@@ -151,7 +151,7 @@ impl Book {
         budgets: impl Iterator<Item = &'a Budget>,
         people: &People,
     ) {
-        self.lock().settle(used, budgets, people);
+        self.exchange(&AllHeld::new(), used, budgets, people);
     }
 
     /// Adds what was used under rules that aren't known; counters are looked up again where they can be.
@@ -175,9 +175,7 @@ impl Book {
         budgets: impl Iterator<Item = &'a Budget>,
         people: &People,
     ) {
-        let mut state = self.lock();
-        state.settle(used, budgets, people);
-        state.release(held);
+        self.lock().settle(held, used, budgets, people);
     }
 
     /// Adds what was settled before this process began; counters are looked up again where they can be.

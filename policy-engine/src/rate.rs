@@ -7,6 +7,7 @@ mod store;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -18,22 +19,47 @@ use governor::{Quota, RateLimiter};
 use crate::budget::{Account, BudgetId};
 pub(crate) use store::{Levels, Question};
 
-type Limiter = RateLimiter<Question, Levels, Monotonic, StateInformationMiddleware>;
+type Limiter = RateLimiter<Question, Levels, Moments, StateInformationMiddleware>;
 
-/// The clock that buckets are refilled by.
+/// The clock that buckets are refilled by: it stands still until it is told to look. So whoever asks many buckets does so at one
+/// moment, and reads the time once.
 #[derive(Debug, Clone)]
-pub(crate) struct Monotonic(pub(crate) Arc<dyn domain::Clock>);
+pub(crate) struct Moments(Arc<Latest>);
 
-impl governor::clock::Clock for Monotonic {
-    type Instant = Nanos;
+#[derive(Debug)]
+struct Latest {
+    clock: Arc<dyn domain::Clock>,
+    nanos: AtomicU64,
+}
 
-    fn now(&self) -> Nanos {
-        let nanos = self.0.monotonic().as_nanos();
-        Nanos::new(u64::try_from(nanos).unwrap_or(u64::MAX))
+impl Moments {
+    pub(crate) fn new(clock: Arc<dyn domain::Clock>) -> Self {
+        let moments = Self(Arc::new(Latest {
+            clock,
+            nanos: AtomicU64::new(0),
+        }));
+        moments.pass();
+        moments
+    }
+
+    /// Goes on to the moment that it is.
+    pub(crate) fn pass(&self) {
+        let nanos = self.0.clock.monotonic().as_nanos();
+        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
+        // Another thread may have read the time since.
+        self.0.nanos.fetch_max(nanos, Ordering::Relaxed);
     }
 }
 
-impl ReasonablyRealtime for Monotonic {}
+impl governor::clock::Clock for Moments {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::new(self.0.nanos.load(Ordering::Relaxed))
+    }
+}
+
+impl ReasonablyRealtime for Moments {}
 
 /// Where compiled rates get their buckets from.
 pub(crate) trait Open {
@@ -44,7 +70,7 @@ pub(crate) trait Open {
 /// The buckets of all rates.
 #[derive(Debug)]
 pub(crate) struct Rates {
-    clock: Monotonic,
+    clock: Moments,
     buckets: DashMap<(BudgetId, u64), Buckets>,
 }
 
@@ -56,7 +82,7 @@ pub(crate) struct Buckets {
     levels: Levels,
     /// How long it takes until there is one more.
     refill: Duration,
-    clock: Monotonic,
+    clock: Moments,
 }
 
 /// What a bucket says.
@@ -82,7 +108,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 impl Rates {
     pub(crate) fn new(clock: Arc<dyn domain::Clock>) -> Self {
         Self {
-            clock: Monotonic(clock),
+            clock: Moments::new(clock),
             buckets: DashMap::new(),
         }
     }
@@ -94,6 +120,7 @@ impl Rates {
 
     /// Forgets buckets that are full, and rates that nobody has any more.
     pub(crate) fn sweep(&self) {
+        self.clock.pass();
         self.buckets.retain(|_, buckets| {
             buckets.limiter.as_ref().is_none_or(|limiter| {
                 limiter.retain_recent();
@@ -131,7 +158,7 @@ impl Open for Aside<'_> {
 }
 
 impl Buckets {
-    fn full(clock: &Monotonic, per_minute: u64) -> Self {
+    fn full(clock: &Moments, per_minute: u64) -> Self {
         let most = u32::try_from(per_minute).unwrap_or(u32::MAX);
         let quota = NonZeroU32::new(most).map(Quota::per_minute);
         let levels = Levels::default();
@@ -145,6 +172,11 @@ impl Buckets {
             refill: quota.map_or(MINUTE, |quota| quota.replenish_interval()),
             clock,
         }
+    }
+
+    /// Goes on to the moment that it is: whoever asks says so once, before.
+    pub(crate) fn pass(&self) {
+        self.clock.pass();
     }
 
     /// Takes one out of an account's bucket, if there is one.
@@ -207,12 +239,17 @@ mod tests {
         }
     }
 
+    fn take(buckets: &Buckets, holder: u128) -> Taken {
+        buckets.pass();
+        buckets.take(&account(holder))
+    }
+
     #[test]
     fn a_minutes_worth_at_once_and_then_evenly() {
         let clock = Arc::new(Manual::default());
         let rates = Rates::new(Arc::clone(&clock) as Arc<dyn domain::Clock>);
         let buckets = rates.buckets(BudgetId(1), 3);
-        let taken = |holder| buckets.take(&account(holder));
+        let taken = |holder| take(&buckets, holder);
         assert_eq!(
             [taken(1), taken(1), taken(1)],
             [2, 1, 0].map(|left| Taken::One { left })
@@ -230,35 +267,31 @@ mod tests {
         let clock = Arc::new(Manual::default());
         let rates = Rates::new(Arc::clone(&clock) as Arc<dyn domain::Clock>);
         let buckets = rates.buckets(BudgetId(1), 2);
-        let account = account(1);
+        let (account, take) = (account(1), || take(&buckets, 1));
         assert_eq!(buckets.look(&account), Taken::One { left: 1 });
         assert_eq!(rates.len(), 0);
-        assert_eq!(buckets.take(&account), Taken::One { left: 1 });
-        assert_eq!(buckets.take(&account), Taken::One { left: 0 });
+        assert_eq!(take(), Taken::One { left: 1 });
+        assert_eq!(take(), Taken::One { left: 0 });
         let wait = Duration::from_secs(30);
         assert_eq!(buckets.look(&account), Taken::None { wait });
         buckets.give_back(&account);
         assert_eq!(buckets.look(&account), Taken::One { left: 0 });
         clock.0.fetch_add(300_000, Ordering::Relaxed);
-        buckets.take(&account);
+        take();
         buckets.give_back(&account);
         buckets.give_back(&account);
-        assert_eq!(
-            buckets.take(&account),
-            Taken::One { left: 1 },
-            "no more than full"
-        );
+        assert_eq!(take(), Taken::One { left: 1 }, "no more than full");
     }
 
     #[test]
     fn the_same_rate_has_the_same_buckets() {
         let clock = Arc::new(Manual::default());
         let rates = Rates::new(Arc::clone(&clock) as Arc<dyn domain::Clock>);
-        rates.buckets(BudgetId(1), 1).take(&account(1));
+        take(&rates.buckets(BudgetId(1), 1), 1);
         let again = rates.buckets(BudgetId(1), 1);
-        assert!(matches!(again.take(&account(1)), Taken::None { .. }));
+        assert!(matches!(take(&again, 1), Taken::None { .. }));
         let changed = rates.buckets(BudgetId(1), 2);
-        assert_eq!(changed.take(&account(1)), Taken::One { left: 1 });
+        assert_eq!(take(&changed, 1), Taken::One { left: 1 });
         drop((again, changed));
         rates.sweep();
         assert_eq!(rates.len(), 2);

@@ -15,9 +15,9 @@ use governor::{Quota, RateLimiter};
 use uuid::Uuid;
 
 use crate::budget::{Account, BudgetId};
-use crate::rate::{Levels, Monotonic, Question};
+use crate::rate::{Levels, Moments, Question};
 
-type Limiter = RateLimiter<Question, Levels, Monotonic, NoOpMiddleware<Nanos>>;
+type Limiter = RateLimiter<Question, Levels, Moments, NoOpMiddleware<Nanos>>;
 
 /// A rate of attempts, for each who makes them.
 #[derive(Debug)]
@@ -27,14 +27,14 @@ pub struct Throttle {
     /// How long it takes until there is one more.
     interval: Duration,
     hasher: RandomState,
-    clock: Monotonic,
+    clock: Moments,
 }
 
 impl Throttle {
     /// `burst` attempts at once, and then one in each `interval`, which must not be zero.
     #[must_use]
     pub fn new(clock: Arc<dyn domain::Clock>, burst: NonZeroU32, interval: Duration) -> Self {
-        let clock = Monotonic(clock);
+        let clock = Moments::new(clock);
         let quota = Quota::with_period(interval).unwrap_or_else(|| Quota::per_second(burst));
         let levels = Levels::default();
         Self {
@@ -51,6 +51,7 @@ impl Throttle {
     /// # Errors
     /// If it is one too many: how long until the next may be made. It is not counted then.
     pub fn attempt(&self, who: impl Hash) -> Result<(), Duration> {
+        self.clock.pass();
         let question = Question::Take(self.bucket(who));
         let attempted = self.limiter.check_key(&question);
         attempted.map_err(|until| until.wait_time_from(self.clock.now()))

@@ -13,22 +13,21 @@ use super::counter::Counter;
 use super::expected::Expected;
 use super::ledger::{Account as Entry, Of};
 use super::state::State;
-use super::{Ask, Held, Standing, Unheld, Watch};
+use super::{Ask, Standing, Unheld, Watch};
 use crate::budget::{Account, Budget, Holder, People};
 use crate::limit::{Limit, UsageAction, Window};
 
 /// Where counters are looked at, and perhaps held on.
 pub(super) trait Desk {
-    /// The counter of a budget, in the window of the request.
-    fn look(
+    /// Looks at the counter of a budget, in the window of the request, and holds an amount on it if that says so.
+    fn hold_if(
         &mut self,
         ask: &Ask<'_>,
         budget: &Budget,
         people: &People,
-        estimate: u64,
-    ) -> (Account, i32, Standing);
-
-    fn hold(&mut self, held: Held);
+        amount: u64,
+        allows: impl FnOnce(&Standing) -> bool,
+    );
 }
 
 /// Asks one budget after the other, up to the first that refuses.
@@ -51,18 +50,19 @@ pub(super) fn ask_each<'a, P: FnOnce(u64, u64) -> Option<Picodollars>>(
             }
             return Err(Unheld::Unpriced(budget));
         };
-        let (account, index, standing) = desk.look(ask, budget, people, amount);
-        watch.budget(budget, &standing);
-        let taken = standing.spent.saturating_add(standing.held);
-        let is_hard = budget.action == UsageAction::HardLimit;
-        if is_hard && amount > 0 && taken.saturating_add(amount) > budget.limit.most {
+        let mut exceeded = None;
+        desk.hold_if(ask, budget, people, amount, |standing| {
+            watch.budget(budget, standing);
+            let taken = standing.spent.saturating_add(standing.held);
+            let is_hard = budget.action == UsageAction::HardLimit;
+            if is_hard && amount > 0 && taken.saturating_add(amount) > budget.limit.most {
+                exceeded = Some(*standing);
+            }
+            exceeded.is_none()
+        });
+        if let Some(standing) = exceeded {
             return Err(Unheld::Exceeded(budget, standing));
         }
-        desk.hold(Held {
-            account,
-            index,
-            amount,
-        });
     }
     Ok(())
 }
@@ -75,28 +75,26 @@ struct Looking<'s> {
 }
 
 impl Desk for Looking<'_> {
-    fn look(
+    fn hold_if(
         &mut self,
         ask: &Ask<'_>,
         budget: &Budget,
         _: &People,
-        estimate: u64,
-    ) -> (Account, i32, Standing) {
+        amount: u64,
+        allows: impl FnOnce(&Standing) -> bool,
+    ) {
         let account = budget.account(&ask.holder, ask.model);
         let window = budget.limit.window;
         let counter = self.state.counters.get(&account);
         let index = in_window(counter, window, ask.at);
         let (spent, held) = counter.map_or((0, 0), |counter| counter.in_window(index));
-        let standing = Standing {
+        allows(&Standing {
             spent: self.sums.get(&account).copied().unwrap_or(spent),
             held,
-            estimate,
+            estimate: amount,
             resets_at: window.start(index.saturating_add(1)),
-        };
-        (account, index, standing)
+        });
     }
-
-    fn hold(&mut self, _: Held) {}
 }
 
 /// The window that a counter is in at a moment: it never goes back.

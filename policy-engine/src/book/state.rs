@@ -49,36 +49,6 @@ impl State {
         ask_each(&mut desk, expected, ask, budgets, people, watch)
     }
 
-    /// A budget's counter, brought to the window of the request.
-    fn look(
-        &mut self,
-        ask: &Ask<'_>,
-        budget: &Budget,
-        people: &People,
-        estimate: u64,
-    ) -> (Account, i32, Standing) {
-        let account = budget.account(&ask.holder, ask.model);
-        let window = budget.limit.window;
-        let asked = window.index(ask.at);
-        let known = self.counters.get_mut(&account);
-        let counter = match known.filter(|counter| !counter.is_stale()) {
-            Some(counter) => {
-                counter.advance(asked);
-                *counter
-            }
-            None => self.make(budget, account, ask, people),
-        };
-        // A clock that went back leaves the request in the window that is running.
-        let index = counter.index();
-        let standing = Standing {
-            spent: counter.spent(),
-            held: counter.held(),
-            estimate,
-            resets_at: window.start(index.saturating_add(1)),
-        };
-        (account, index, standing)
-    }
-
     /// Makes a counter from the ledger, or makes it right, in the window of the request.
     fn make(
         &mut self,
@@ -86,20 +56,19 @@ impl State {
         account: Account,
         ask: &Ask<'_>,
         people: &People,
-    ) -> Counter {
+    ) -> &mut Counter {
         let window = budget.limit.window;
         let asked = window.index(ask.at);
         let index = self.counters.get(&account).map(Counter::index);
+        if index.is_none() {
+            self.make_room();
+        }
         let index = index.map_or(asked, |index| index.max(asked));
         let spent = self.spent(budget, &account, ask, people, index);
-        if let Some(counter) = self.counters.get_mut(&account) {
-            counter.advance(index);
-            counter.renew(spent);
-            return *counter;
-        }
-        self.make_room();
-        let counter = Counter::new(window, index, spent);
-        self.counters.insert(account, counter);
+        let counter = self.counters.entry(account);
+        let counter = counter.or_insert_with(|| Counter::new(window, index, spent));
+        counter.advance(index);
+        counter.renew(spent);
         counter
     }
 
@@ -150,25 +119,33 @@ impl State {
             .add(&used.holder, used.model, used.at, &used.amounts);
     }
 
-    /// Adds what was used to the ledger, and to the counters that there are.
+    /// Adds what was used to the ledger, and to the counters that there are, and gives back what was held for it.
     pub(super) fn settle<'a>(
         &mut self,
+        held: &AllHeld,
         used: &Used<'_>,
         budgets: impl Iterator<Item = &'a Budget>,
         people: &People,
     ) {
         self.add(used);
         let holder = &used.holder;
+        // Mostly it is held on just these, in this order: then each counter is looked up once.
+        let mut held = held.iter().peekable();
         for budget in budgets {
             if !budget.whose.counts(holder, people, used.model) {
                 continue;
             }
+            let account = budget.account(holder, used.model);
             // One that isn't there is made from the ledger when it is asked for.
-            if let Some(counter) = self.counters.get_mut(&budget.account(holder, used.model)) {
+            if let Some(counter) = self.counters.get_mut(&account) {
                 let index = budget.limit.window.index(used.at);
                 counter.spend(index, used.amounts.of(budget.limit.metric));
+                if let Some(held) = held.next_if(|held| held.account == account) {
+                    counter.release(held.index, held.amount);
+                }
             }
         }
+        self.release(held);
         if let Some(body_bytes) = used.learn_from {
             let tokens = (used.amounts.input_tokens, used.amounts.output_tokens);
             self.estimates
@@ -177,7 +154,7 @@ impl State {
     }
 
     /// Gives back what was held.
-    pub(super) fn release(&mut self, held: &AllHeld) {
+    pub(super) fn release<'h>(&mut self, held: impl IntoIterator<Item = &'h Held>) {
         for Held {
             account,
             index,
@@ -198,20 +175,39 @@ struct Holding<'s> {
 }
 
 impl Desk for Holding<'_> {
-    fn look(
+    fn hold_if(
         &mut self,
         ask: &Ask<'_>,
         budget: &Budget,
         people: &People,
-        estimate: u64,
-    ) -> (Account, i32, Standing) {
-        self.state.look(ask, budget, people, estimate)
-    }
-
-    fn hold(&mut self, held: Held) {
-        if let Some(counter) = self.state.counters.get_mut(&held.account) {
-            counter.hold(held.amount);
+        amount: u64,
+        allows: impl FnOnce(&Standing) -> bool,
+    ) {
+        let account = budget.account(&ask.holder, ask.model);
+        let window = budget.limit.window;
+        let known = self.state.counters.get_mut(&account);
+        let counter = match known.filter(|counter| !counter.is_stale()) {
+            Some(counter) => {
+                counter.advance(window.index(ask.at));
+                counter
+            }
+            None => self.state.make(budget, account, ask, people),
+        };
+        // A clock that went back leaves the request in the window that is running.
+        let index = counter.index();
+        let standing = Standing {
+            spent: counter.spent(),
+            held: counter.held(),
+            estimate: amount,
+            resets_at: window.start(index.saturating_add(1)),
+        };
+        if allows(&standing) {
+            counter.hold(amount);
+            self.held.push(Held {
+                account,
+                index,
+                amount,
+            });
         }
-        self.held.push(held);
     }
 }

@@ -156,6 +156,42 @@ fn a_request_that_fits_is_held_and_given_back() {
 }
 
 #[test]
+fn what_is_held_is_given_back_whichever_budgets_are_in_force_by_then() {
+    let people = People::default();
+    let [a, b, c] = [Scope::Key, Scope::Project, Scope::Organization]
+        .map(|scope| budget(Metric::Tokens, Window::Day, 1_000, scope));
+    let request = ask(2, MODELS[0], 50, 0);
+    let before = [a.clone(), b.clone()];
+    for by_then in [
+        vec![&a, &b],
+        vec![&b, &a],
+        vec![&b],
+        vec![&a],
+        vec![&c, &b, &a],
+        vec![],
+    ] {
+        let book = Arc::new(Book::default());
+        // Another one of as many tokens runs on, so that nothing given back twice goes unnoticed.
+        let running = hold(&book, &request, &before).unwrap();
+        let settled = hold(&book, &request, &before).unwrap();
+        settled.settle(
+            &used(2, MODELS[0], 120, 0),
+            by_then.iter().copied(),
+            &people,
+        );
+        for budget in &before {
+            let held = numbers(&book, budget, &request).1;
+            assert_eq!(held, 150, "{budget:?} of {by_then:?}");
+        }
+        drop(running);
+        for budget in &before {
+            let held = numbers(&book, budget, &request).1;
+            assert_eq!(held, 0, "{budget:?} of {by_then:?}");
+        }
+    }
+}
+
+#[test]
 fn of_several_budgets_all_hold_or_none() {
     let book = Arc::new(Book::default());
     let budgets = [

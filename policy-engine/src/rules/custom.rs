@@ -5,6 +5,7 @@
 
 mod compile;
 mod inspect;
+mod plain;
 mod scope;
 mod variables;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use cel::{Program, Value as CelValue};
 use serde_json::Value;
 
+use self::plain::Plain;
 pub(crate) use self::scope::Scope;
 use self::variables::Variable;
 use super::reader::{Item, Reader};
@@ -34,8 +36,15 @@ pub(crate) struct CustomRule {
 /// An expression, and which variables it looks at.
 #[derive(Debug)]
 struct Expression {
-    program: Program,
+    code: Code,
     variables: Vec<&'static Variable>,
+}
+
+/// Who evaluates it.
+#[derive(Debug)]
+enum Code {
+    Plain(Plain),
+    Interpreted(Program),
 }
 
 impl CustomRule {
@@ -69,12 +78,19 @@ impl CustomRule {
 }
 
 impl Expression {
-    /// A panic of the interpreter is a failure as any other.
     fn is_false(&self, ctx: &Context<'_>) -> bool {
-        let evaluate = || ctx.expressions.execute(&self.program, &self.variables, ctx);
-        let value = catch_unwind(AssertUnwindSafe(evaluate));
-        matches!(value, Ok(Some(CelValue::Bool(false))))
+        match &self.code {
+            Code::Plain(plain) => plain.is_true(ctx) == Ok(false),
+            Code::Interpreted(program) => is_false(program, &self.variables, ctx),
+        }
     }
+}
+
+/// A panic of the interpreter is a failure as any other.
+fn is_false(program: &Program, variables: &[&'static Variable], ctx: &Context<'_>) -> bool {
+    let evaluate = || ctx.expressions.execute(program, variables, ctx);
+    let value = catch_unwind(AssertUnwindSafe(evaluate));
+    matches!(value, Ok(Some(CelValue::Bool(false))))
 }
 
 /// The variables an expression looks at that nobody knows once a request is over; none of one that can't be understood.

@@ -50,10 +50,13 @@ impl Globs {
     }
 
     pub(crate) fn covers(&self, name: &str) -> bool {
+        self.covers_beginning(name) || !self.set.is_empty() && self.set.is_match(name)
+    }
+
+    /// Whether it covers a name by how that begins, and so every longer one.
+    pub(crate) fn covers_beginning(&self, name: &str) -> bool {
         let mut beginnings = self.beginnings.iter();
-        self.everything
-            || beginnings.any(|beginning| name.starts_with(&**beginning))
-            || self.set.is_match(name)
+        self.everything || beginnings.any(|beginning| name.starts_with(&**beginning))
     }
 
     /// Whether there is nothing it covers.

@@ -67,7 +67,8 @@ impl ModelSet {
     }
 
     pub(crate) fn covers(&self, model: &str) -> bool {
-        if self.everything {
+        let begins = |globs: &Globs| globs.covers_beginning(model);
+        if self.everything || self.globs.as_ref().is_some_and(begins) {
             return true;
         }
         let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();

@@ -32,8 +32,8 @@ impl<'a> Models<'a> {
         other.map_or(self.own, AsRef::as_ref)
     }
 
-    /// Whether a limit counts the model at a place, and none before it in the same counter.
-    pub(super) fn is_first(
+    /// Whether a limit counts a model before the one at a place, and in the same counter.
+    pub(super) fn is_counted_before(
         &self,
         budget: &Budget,
         holder: &Holder,
@@ -42,7 +42,6 @@ impl<'a> Models<'a> {
     ) -> bool {
         let counts = |place| budget.whose.counts(holder, people, self.get(place));
         let counter = |place| budget.account(holder, self.get(place));
-        let is_before = |before| counts(before) && counter(before) == counter(place);
-        counts(place) && !(0..place).any(is_before)
+        (0..place).any(|before| counts(before) && counter(before) == counter(place))
     }
 }

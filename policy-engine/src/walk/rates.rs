@@ -11,8 +11,14 @@ use crate::notes::{Step, Trace};
 use crate::rate::{Buckets, Taken};
 use crate::registry::Used;
 
-/// Where one was taken.
-type AllTaken<'a> = SmallVec<[(&'a Buckets, Account); 8]>;
+/// A bucket that counts a request.
+struct Asked<'a> {
+    rate: Counting<'a>,
+    buckets: &'a Buckets,
+    account: Account,
+}
+
+type AllAsked<'a> = SmallVec<[Asked<'a>; 8]>;
 
 /// A rate that counts a request.
 #[derive(Clone, Copy)]
@@ -26,65 +32,81 @@ impl<'a, T: Trace> Walk<'a, T> {
         if self.rules.rates.is_empty() && named.rates.is_empty() {
             return Ok(());
         }
-        let models = Models::of(&self.ctx);
-        if !self.takes {
-            return self.each_rate(&models, named, |walk, rate, buckets, account| {
-                let found = buckets.look(account);
-                walk.trace.step(|| rate.step(found));
-                walk.taken(rate, found)
-            });
+        let all = self.asked(named);
+        if let Some(first) = all.first() {
+            first.buckets.pass();
         }
-        // Looked at first: of who is refused others notice nothing.
-        self.each_rate(
-            &models,
-            named,
-            |walk, rate, buckets, account| match buckets.look(account) {
-                wait @ Taken::None { .. } => walk.taken(rate, wait),
-                Taken::One { .. } => Ok(()),
-            },
-        )?;
-        let mut taken = AllTaken::new();
-        let all = self.each_rate(&models, named, |walk, rate, buckets, account| {
-            let one = buckets.take(account);
-            if matches!(one, Taken::One { .. }) {
-                taken.push((buckets, *account));
-                return walk.taken(rate, one);
-            }
-            // Somebody came between; of what doesn't refuse was told before.
-            if rate.refuses() {
-                walk.taken(rate, one)
-            } else {
-                Ok(())
-            }
-        });
-        if all.is_err() {
-            for (buckets, account) in taken {
-                buckets.give_back(&account);
-            }
+        if self.takes {
+            return self.take(&all);
         }
-        all
+        for asked in &all {
+            let found = asked.buckets.look(&asked.account);
+            self.trace.step(|| asked.rate.step(found));
+            self.taken(asked.rate, found)?;
+        }
+        Ok(())
     }
 
-    fn each_rate(
-        &mut self,
-        models: &Models<'_>,
-        named: &Used<'a>,
-        mut ask: impl FnMut(&mut Self, Counting<'a>, &'a Buckets, &Account) -> Result<(), Box<Denial>>,
-    ) -> Result<(), Box<Denial>> {
-        let rules = self.rules;
-        let holder = self.ctx.holder;
+    fn asked(&self, named: &Used<'a>) -> AllAsked<'a> {
+        let (rules, holder) = (self.rules, &self.ctx.holder);
+        let models = Models::of(&self.ctx);
+        let mut all = AllAsked::new();
         for rate in &rules.rates {
             let budget = &rate.budget;
             for place in 0..models.len() {
-                if models.is_first(budget, &holder, &rules.people, place) {
-                    let account = budget.account(&holder, models.get(place));
-                    ask(self, Counting::Budget(budget), &rate.buckets, &account)?;
+                let model = models.get(place);
+                if budget.whose.counts(holder, &rules.people, model)
+                    && !models.is_counted_before(budget, holder, &rules.people, place)
+                {
+                    all.push(Asked {
+                        rate: Counting::Budget(budget),
+                        buckets: &rate.buckets,
+                        account: budget.account(holder, model),
+                    });
                 }
             }
         }
-        for (server, rate) in &named.rates {
-            let counting = Counting::Server(server, rate.per_minute);
-            ask(self, counting, &rate.buckets, &rate.account)?;
+        let of_servers = named.rates.iter().map(|(server, rate)| Asked {
+            rate: Counting::Server(server, rate.per_minute),
+            buckets: &rate.buckets,
+            account: rate.account,
+        });
+        all.extend(of_servers);
+        all
+    }
+
+    /// Takes one of each, or of none.
+    fn take(&mut self, all: &[Asked<'a>]) -> Result<(), Box<Denial>> {
+        // Several are looked at first: of who is refused others notice nothing.
+        let are_looked_at = all.len() > 1;
+        if are_looked_at {
+            for asked in all {
+                let found = asked.buckets.look(&asked.account);
+                if matches!(found, Taken::None { .. }) {
+                    self.taken(asked.rate, found)?;
+                }
+            }
+        }
+        let mut taken: SmallVec<[&Asked<'a>; 8]> = SmallVec::new();
+        for asked in all {
+            let one = asked.buckets.take(&asked.account);
+            let is_taken = matches!(one, Taken::One { .. });
+            if is_taken {
+                taken.push(asked);
+            }
+            // If there is none now, somebody came between; of what doesn't refuse was told before.
+            if are_looked_at && !is_taken && !asked.rate.refuses() {
+                continue;
+            }
+            if let Err(denial) = self.taken(asked.rate, one) {
+                for Asked {
+                    buckets, account, ..
+                } in taken
+                {
+                    buckets.give_back(account);
+                }
+                return Err(denial);
+            }
         }
         Ok(())
     }

@@ -27,6 +27,45 @@ fn who_is_refused_by_one_rate_takes_nothing_of_the_others() {
     drop(admit(&engine, &other, &json!({})).unwrap());
 }
 
+/// Two see that there is one left of a narrow rate; who doesn't get it gives back what it took of the wide one.
+#[test]
+fn who_comes_second_for_the_last_one_of_a_rate_takes_nothing_of_the_others() {
+    const ROUNDS: u32 = 5_000;
+    let engine = engine();
+    let wide = json!({"max_requests_per_minute": ROUNDS + 1});
+    let narrow = json!({"max_requests_per_minute": 1, "per": "key"});
+    put(
+        &engine,
+        vec![policy(1, "usage", wide), policy(2, "usage", narrow)],
+    );
+    let prices = &PriceBook::embedded().unwrap();
+    let is_admitted = |key: u32| {
+        let mut caller = caller(OWNER);
+        caller.key_id = ApiKeyId(Uuid::from_u128(key.into()));
+        with_request(&json!({}), |request| {
+            engine.admit(&caller, request, prices, now()).is_ok()
+        })
+    };
+    let arrived = AtomicU64::new(0);
+    let each_key_once = || {
+        let round = |key| {
+            arrived.fetch_add(1, Ordering::Relaxed);
+            while arrived.load(Ordering::Relaxed) < 2 * u64::from(key) + 2 {
+                std::thread::yield_now();
+            }
+            u32::from(is_admitted(key))
+        };
+        (0..ROUNDS).map(round).sum::<u32>()
+    };
+    let admitted = std::thread::scope(|scope| {
+        let threads = [scope.spawn(each_key_once), scope.spawn(each_key_once)];
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(admitted.iter().sum::<u32>(), ROUNDS);
+    assert!(is_admitted(ROUNDS), "one is left of the wide one");
+    assert!(!is_admitted(ROUNDS + 1), "and no more");
+}
+
 #[test]
 fn every_model_that_may_answer_has_a_place_in_budgets_and_a_price() {
     let engine = engine();

@@ -4,8 +4,8 @@ use std::thread;
 
 use cel::{ParseErrors, Program};
 
-use super::Expression;
 use super::inspect;
+use super::{Code, Expression, Plain};
 
 /// The longest expression, in bytes.
 const MOST_BYTES: usize = 4_096;
@@ -46,7 +46,11 @@ pub(super) fn compile(text: &str) -> Result<Expression, Vec<String>> {
 fn parse(text: &str) -> Result<Expression, Vec<String>> {
     let program = Program::compile(text).map_err(|errors| said(&errors))?;
     let variables = inspect::inspect(program.expression())?;
-    Ok(Expression { program, variables })
+    let plain = Plain::of(&program.expression().expr);
+    Ok(Expression {
+        code: plain.map_or_else(|| Code::Interpreted(program), Code::Plain),
+        variables,
+    })
 }
 
 fn said(errors: &ParseErrors) -> Vec<String> {

@@ -70,7 +70,7 @@ impl Seen {
                 all &= is_seen;
                 continue;
             }
-            let value = (variable.value)(ctx);
+            let value = variable.value(ctx);
             self.variables.push((variable, value.is_ok()));
             match value {
                 Ok(value) => {

@@ -19,49 +19,59 @@ const MOST_BYTES: usize = 256;
 pub(super) struct Variable {
     pub(super) root: &'static str,
     pub(super) field: &'static str,
-    /// Whether it has entries.
-    pub(super) is_large: bool,
-    pub(super) value: fn(&Context<'_>) -> Result<Value, Unseen>,
+    pub(super) look: Look,
 }
+
+/// How a variable is looked at, by its type.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Look {
+    Bool(fn(&Context<'_>) -> bool),
+    Int(fn(&Context<'_>) -> i64),
+    Text(Text),
+    /// A list or a map, for the interpreter.
+    Many(fn(&Context<'_>) -> Result<Value, Unseen>),
+}
+
+/// How a string is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text(for<'a> fn(&Context<'a>) -> Result<Cow<'a, str>, Unseen>);
 
 /// Something that is too long to be looked at, or can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unseen;
 
-const fn one(
-    root: &'static str,
-    field: &'static str,
-    value: fn(&Context<'_>) -> Result<Value, Unseen>,
-) -> Variable {
-    Variable {
-        root,
-        field,
-        is_large: false,
-        value,
-    }
+const fn variable(root: &'static str, field: &'static str, look: Look) -> Variable {
+    Variable { root, field, look }
 }
 
-const fn many(field: &'static str, value: fn(&Context<'_>) -> Result<Value, Unseen>) -> Variable {
-    Variable {
-        root: "request",
-        field,
-        is_large: true,
-        value,
-    }
+const fn bool(root: &'static str, field: &'static str, look: fn(&Context<'_>) -> bool) -> Variable {
+    variable(root, field, Look::Bool(look))
+}
+
+const fn int(root: &'static str, field: &'static str, look: fn(&Context<'_>) -> i64) -> Variable {
+    variable(root, field, Look::Int(look))
+}
+
+const fn text(
+    root: &'static str,
+    field: &'static str,
+    look: for<'a> fn(&Context<'a>) -> Result<Cow<'a, str>, Unseen>,
+) -> Variable {
+    variable(root, field, Look::Text(Text(look)))
+}
+
+const fn many(field: &'static str, look: fn(&Context<'_>) -> Result<Value, Unseen>) -> Variable {
+    variable("request", field, Look::Many(look))
 }
 
 static VARIABLES: &[Variable] = &[
-    one("request", "model", |ctx| text(ctx.request.model)),
-    one("request", "endpoint", |ctx| {
-        text(ctx.request.endpoint.label())
+    text("request", "model", |ctx| Ok(ctx.request.model.into())),
+    text("request", "endpoint", |ctx| {
+        Ok(ctx.request.endpoint.label().into())
     }),
-    one("request", "max_tokens", |ctx| {
-        Ok(int(ctx.request.max_tokens))
-    }),
-    one("request", "stream", |ctx| {
-        Ok(Value::Bool(ctx.request.stream))
-    }),
-    one("request", "bytes", |ctx| Ok(int(ctx.request.body_bytes))),
+    int("request", "max_tokens", |ctx| count(ctx.request.max_tokens)),
+    bool("request", "stream", |ctx| ctx.request.stream),
+    int("request", "bytes", |ctx| count(ctx.request.body_bytes)),
     many("betas", |ctx| list(ctx.request.betas.iter().copied())),
     many("tools", |ctx| {
         let tools = ctx.tools().map_err(|_| Unseen)?;
@@ -72,44 +82,51 @@ static VARIABLES: &[Variable] = &[
         list(tools.servers.iter().map(|server| server.name.as_ref()))
     }),
     many("metadata", metadata),
-    one("request", "inference_geo", |ctx| {
+    text("request", "inference_geo", |ctx| {
         field(ctx, "inference_geo")
     }),
-    one("request", "service_tier", |ctx| field(ctx, "service_tier")),
-    one("request", "speed", |ctx| field(ctx, "speed")),
-    one("key", "id", |ctx| text(&ctx.caller.key_id.to_string())),
-    one("user", "id", |ctx| {
-        text(
-            &ctx.caller
-                .user_id
-                .map(|id| id.to_string())
-                .unwrap_or_default(),
-        )
+    text("request", "service_tier", |ctx| field(ctx, "service_tier")),
+    text("request", "speed", |ctx| field(ctx, "speed")),
+    text("key", "id", |ctx| Ok(ctx.caller.key_id.to_string().into())),
+    text("user", "id", |ctx| {
+        let user_id = ctx.caller.user_id;
+        Ok(user_id.map_or(Cow::Borrowed(""), |id| id.to_string().into()))
     }),
-    one("user", "role", |ctx| {
-        text(ctx.role().map(crate::Role::as_str).unwrap_or_default())
+    text("user", "role", |ctx| {
+        Ok(ctx.role().map_or("", crate::Role::as_str).into())
     }),
-    one("project", "id", |ctx| {
-        text(&ctx.caller.project_id.to_string())
+    text("project", "id", |ctx| {
+        Ok(ctx.caller.project_id.to_string().into())
     }),
-    one("project", "slug", |ctx| text(ctx.project_slug())),
-    one("organization", "id", |ctx| {
-        text(&ctx.caller.org_id.to_string())
+    text("project", "slug", |ctx| Ok(ctx.project_slug().into())),
+    text("organization", "id", |ctx| {
+        Ok(ctx.caller.org_id.to_string().into())
     }),
-    one("organization", "slug", |ctx| text(ctx.org_slug)),
-    one("client", "ip", |ctx| {
-        text(&ctx.caller.address.to_canonical().to_string())
+    text("organization", "slug", |ctx| Ok(ctx.org_slug.into())),
+    text("client", "ip", |ctx| {
+        Ok(ctx.caller.address.to_canonical().to_string().into())
     }),
-    one("time", "hour", |ctx| {
-        Ok(Value::Int(i64::from(minute_of_day(ctx.now) / 60)))
-    }),
-    one("time", "weekday", |ctx| {
-        Ok(Value::Int(i64::from(weekday(ctx.now)) + 1))
-    }),
-    one("time", "unix", |ctx| Ok(Value::Int(seconds(ctx.now)))),
+    int("time", "hour", |ctx| i64::from(minute_of_day(ctx.now) / 60)),
+    int("time", "weekday", |ctx| i64::from(weekday(ctx.now)) + 1),
+    int("time", "unix", |ctx| seconds(ctx.now)),
 ];
 
 impl Variable {
+    /// As the interpreter has it.
+    pub(super) fn value(&self, ctx: &Context<'_>) -> Result<Value, Unseen> {
+        match self.look {
+            Look::Bool(look) => Ok(Value::Bool(look(ctx))),
+            Look::Int(look) => Ok(Value::Int(look(ctx))),
+            Look::Text(text) => text.see(ctx).map(string),
+            Look::Many(look) => look(ctx),
+        }
+    }
+
+    /// Whether it has entries.
+    pub(super) fn is_large(&self) -> bool {
+        matches!(self.look, Look::Many(_))
+    }
+
     /// Whether it is known of a request that is over: by what is stored of it.
     pub(super) fn is_kept(&self) -> bool {
         match self.root {
@@ -147,31 +164,37 @@ pub(super) fn fields(root: &str) -> String {
     names.join(", ")
 }
 
-fn text(text: &str) -> Result<Value, Unseen> {
-    if text.len() > MOST_BYTES {
-        return Err(Unseen);
+impl Text {
+    pub(super) fn see<'a>(self, ctx: &Context<'a>) -> Result<Cow<'a, str>, Unseen> {
+        (self.0)(ctx).and_then(short)
     }
-    Ok(Value::from(text))
 }
 
-fn int(number: u64) -> Value {
-    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+fn short(text: Cow<'_, str>) -> Result<Cow<'_, str>, Unseen> {
+    (text.len() <= MOST_BYTES).then_some(text).ok_or(Unseen)
+}
+
+fn string(text: Cow<'_, str>) -> Value {
+    Value::from(text.into_owned())
+}
+
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn list<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Result<Value, Unseen> {
     if names.len() > MOST_ENTRIES {
         return Err(Unseen);
     }
-    let names: Result<Vec<_>, _> = names.map(text).collect();
+    let names = names.map(|name| short(name.into()).map(string));
+    let names: Result<Vec<_>, _> = names.collect();
     Ok(Value::from(names?))
 }
 
 /// A string of the body; an empty one if there is none, and nothing that an expression can look at if it is no string.
-fn field(ctx: &Context<'_>, name: &str) -> Result<Value, Unseen> {
-    match ctx.request.field(name) {
-        Some(json) => text(&json::text(json).ok_or(Unseen)?),
-        None => text(""),
-    }
+fn field<'a>(ctx: &Context<'a>, name: &str) -> Result<Cow<'a, str>, Unseen> {
+    let json = ctx.request.field(name);
+    json.map_or(Ok("".into()), |json| json::text(json).ok_or(Unseen))
 }
 
 /// What isn't a string is there as its JSON.
@@ -182,9 +205,8 @@ fn metadata(ctx: &Context<'_>) -> Result<Value, Unseen> {
         return Err(Unseen);
     }
     let member = |(name, json): (Cow<'_, str>, &str)| {
-        let value = json::text(json);
-        let value = text(value.as_deref().unwrap_or(json))?;
-        Ok((Key::from(name.as_ref()), value))
+        let value = short(json::text(json).unwrap_or(json.into()))?;
+        Ok((Key::from(name.as_ref()), string(value)))
     };
     let members: Result<HashMap<Key, Value>, Unseen> = members.into_iter().map(member).collect();
     members.map(Value::from)

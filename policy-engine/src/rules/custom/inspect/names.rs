@@ -48,8 +48,8 @@ impl<'e> Inspection<'e> {
                 select.field
             ));
         };
-        self.mentions += usize::from(variable.is_large);
-        if variable.is_large && self.in_macro {
+        self.mentions += usize::from(variable.is_large());
+        if variable.is_large() && self.in_macro {
             self.fault(format!(
                 "{name}.{} must not stand within a macro",
                 select.field
