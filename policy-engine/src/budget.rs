@@ -21,8 +21,8 @@ pub(crate) struct Budget {
     pub(crate) action: UsageAction,
     pub(crate) warn_at_percent: Option<u8>,
     pub(crate) allow_unpriced: bool,
-    /// Whose requests count.
-    pub(crate) whose: Arc<dyn Whose>,
+    /// Whose requests count; none if everybody's do.
+    pub(crate) whose: Option<Arc<dyn Whose>>,
 }
 
 /// Tells budgets apart.
@@ -96,6 +96,18 @@ pub(crate) struct Account {
 }
 
 impl Budget {
+    /// Whether a key's requests for a model count.
+    pub(crate) fn counts(&self, holder: &Holder, people: &People, model: &str) -> bool {
+        let whose = self.whose.as_ref();
+        whose.is_none_or(|whose| whose.counts(holder, people, model))
+    }
+
+    /// Whether it could count requests of some key of these, whatever they ask for.
+    pub(crate) fn may_count(&self, whom: &Whom, people: &People) -> bool {
+        let whose = self.whose.as_ref();
+        whose.is_none_or(|whose| whose.may_count(whom, people))
+    }
+
     /// The counter that a request of a key for a model is counted by.
     pub(crate) fn account(&self, holder: &Holder, model: &str) -> Account {
         let of = match self.per.scope {

@@ -30,7 +30,6 @@ mod testing;
 
 pub(crate) use access::AccessRule;
 pub(crate) use action::Action;
-pub(crate) use applies_to::AppliesTo;
 pub(crate) use context::{Context, Objection};
 pub(crate) use custom::untold_by_expression;
 pub(crate) use policy::{Owner, Policy, Rule};

@@ -40,7 +40,7 @@ pub(super) fn ask_each<'a, P: FnOnce(u64, u64) -> Option<Picodollars>>(
     watch: &mut impl Watch,
 ) -> Result<(), Unheld<'a>> {
     for budget in budgets {
-        if !budget.whose.counts(&ask.holder, people, ask.model) {
+        if !budget.counts(&ask.holder, people, ask.model) {
             continue;
         }
         let Some(amount) = expected.amount(budget.limit.metric) else {
@@ -135,7 +135,7 @@ impl State {
         let ask = Ask { at, ..*ask };
         let counting = budgets
             .clone()
-            .filter(|budget| budget.whose.counts(&ask.holder, people, ask.model));
+            .filter(|budget| budget.counts(&ask.holder, people, ask.model));
         let wanted: Vec<_> = counting
             .map(|budget| Wanted {
                 budget,
@@ -264,7 +264,7 @@ impl<'a> Wanted<'a> {
         let mut spent = 0_u64;
         for (model, amounts) in entry.used(window, index).chain(rest) {
             if self.budget.account(holder, model) == self.account
-                && self.budget.whose.counts(holder, people, model)
+                && self.budget.counts(holder, people, model)
             {
                 spent = spent.saturating_add(amounts.of(metric));
             }

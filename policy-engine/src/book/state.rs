@@ -103,7 +103,7 @@ impl State {
                 .map(|rest| (ask.model, rest));
             for (model, amounts) in entry.used(window, index).chain(rest) {
                 if budget.account(&holder, model) == *account
-                    && budget.whose.counts(&holder, people, model)
+                    && budget.counts(&holder, people, model)
                 {
                     spent = spent.saturating_add(amounts.of(metric));
                 }
@@ -132,7 +132,7 @@ impl State {
         // Mostly it is held on just these, in this order: then each counter is looked up once.
         let mut held = held.iter().peekable();
         for budget in budgets {
-            if !budget.whose.counts(holder, people, used.model) {
+            if !budget.counts(holder, people, used.model) {
                 continue;
             }
             let account = budget.account(holder, used.model);

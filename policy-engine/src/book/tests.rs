@@ -18,13 +18,13 @@ use super::*;
 use crate::budget::{Origin, Whom, Whose};
 use crate::limit::{Limit, Metric, Per, Scope, UsageAction};
 
-/// Everybody's requests, or those for one model.
+/// Requests for one model.
 #[derive(Debug)]
-struct Counts(Option<&'static str>);
+struct Counts(&'static str);
 
 impl Whose for Counts {
     fn counts(&self, _: &Holder, _: &People, model: &str) -> bool {
-        self.0.is_none_or(|only| only == model)
+        self.0 == model
     }
 
     fn may_count(&self, _: &Whom, _: &People) -> bool {
@@ -57,7 +57,7 @@ fn budget(metric: Metric, window: Window, most: u64, scope: Scope) -> Budget {
         action: UsageAction::HardLimit,
         warn_at_percent: None,
         allow_unpriced: false,
-        whose: Arc::new(Counts(None)),
+        whose: None,
     }
 }
 
@@ -245,7 +245,7 @@ fn a_budget_that_comes_later_knows_what_was_used() {
         assert_eq!(numbers(&book, &late, &request), (expected, 0), "{scope:?}");
     }
     let mut of_one_model = budget(Metric::Tokens, Window::Month, 1_000, Scope::Organization);
-    of_one_model.whose = Arc::new(Counts(Some(MODELS[0])));
+    of_one_model.whose = Some(Arc::new(Counts(MODELS[0])));
     assert_eq!(numbers(&book, &of_one_model, &request), (70, 0));
     // One that was under way before the budget was there counts as well.
     running.settle(

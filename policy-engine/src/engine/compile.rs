@@ -12,7 +12,7 @@ use crate::limit::{Metric, Window};
 use crate::project::{Broken, Plan, ProjectRules, Rate};
 use crate::rate::Open;
 use crate::registry::Registry;
-use crate::rules::{AccessRule, AppliesTo, Faults, Owner, Policy, Rule, UsageRule};
+use crate::rules::{AccessRule, Faults, Owner, Policy, Rule, UsageRule};
 use crate::source::{OrgSource, PolicySource, PolicyStatus, ProjectSource};
 
 /// What can't be understood.
@@ -144,14 +144,13 @@ impl Compiler<'_> {
             budgets: Vec::new(),
             limited: Vec::new(),
         };
-        let everybody: Arc<dyn Whose> = Arc::new(AppliesTo::default());
         if let Some(plan) = &plan {
-            bound.add(&Origin::Subscription, plan, &everybody, (self.org.id.0, ""));
+            bound.add(&Origin::Subscription, plan, None, (self.org.id.0, ""));
         }
         for policy in own.policies.iter().chain(&of_project.policies) {
             bound.add_policy(policy);
         }
-        bound.add(&Origin::Quota, &quotas, &everybody, (project.id.0, ""));
+        bound.add(&Origin::Quota, &quotas, None, (project.id.0, ""));
         let broken = own.broken.clone().or(of_project.broken).or_else(|| {
             settings_fault.map(|fault| Broken {
                 policy: None,
@@ -187,8 +186,9 @@ impl Bound<'_> {
     fn add_policy(&mut self, policy: &Policy) {
         if let Rule::Usage(rule) = &policy.rule {
             let origin = Origin::Policy(policy.id, Arc::clone(&policy.name));
-            let whose: Arc<dyn Whose> = Arc::clone(&policy.applies_to) as Arc<dyn Whose>;
-            self.add(&origin, rule, &whose, (policy.id.0, &policy.filter));
+            let whose = policy.applies_to.as_ref();
+            let whose = whose.map(|applies_to| Arc::clone(applies_to) as Arc<dyn Whose>);
+            self.add(&origin, rule, whose.as_ref(), (policy.id.0, &policy.filter));
         }
     }
 
@@ -196,7 +196,7 @@ impl Bound<'_> {
         &mut self,
         origin: &Origin,
         rule: &UsageRule,
-        whose: &Arc<dyn Whose>,
+        whose: Option<&Arc<dyn Whose>>,
         identity: (uuid::Uuid, &str),
     ) {
         for limit in &rule.limits {
@@ -208,7 +208,7 @@ impl Bound<'_> {
                 action: rule.action,
                 warn_at_percent: rule.warn_at_percent,
                 allow_unpriced: rule.allow_unpriced,
-                whose: Arc::clone(whose),
+                whose: whose.map(Arc::clone),
             };
             if (limit.metric, limit.window) == (Metric::Requests, Window::Minute) {
                 let buckets = self.rates.buckets(budget.id, limit.most);

@@ -64,7 +64,7 @@ pub(super) fn item_rules(
         key_id: caller.key_id,
     };
     let policies = rules.of_organization.iter().chain(&rules.of_project);
-    let concerned = policies.filter(|policy| policy.applies_to.concerns(&holder, &rules.people));
+    let concerned = policies.filter(|policy| policy.concerns_key(&holder, &rules.people));
     let actions: Vec<_> = concerned
         .filter_map(|policy| policy.rule.action())
         .collect();

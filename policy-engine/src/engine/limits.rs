@@ -143,7 +143,7 @@ impl<'a> Found<'a> {
         let budgets = rules.budgets.iter().filter(|_| !of.test);
         let budgets = budgets.map(|budget| (budget, None));
         for (budget, buckets) in budgets.chain(rates) {
-            if !budget.whose.may_count(&whom, &rules.people) {
+            if !budget.may_count(&whom, &rules.people) {
                 continue;
             }
             let holder = holder(of, rules);

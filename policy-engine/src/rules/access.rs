@@ -68,10 +68,7 @@ impl AccessRule {
         let mut reader = Reader::new(&Item::new("$.settings", settings), faults);
         let allowed = reader.optional("allowed_models", ModelSet::read)?;
         (!allowed.is_everything()).then(|| Self {
-            models: Pair {
-                allowed: Some(allowed),
-                denied: None,
-            },
+            models: Pair::allowing(allowed),
             ..Self::default()
         })
     }

@@ -52,6 +52,22 @@ impl AppliesTo {
         }
     }
 
+    /// Whether every request is meant.
+    pub(crate) fn is_everybody(&self) -> bool {
+        let Self {
+            users,
+            roles,
+            projects,
+            api_keys,
+            models,
+        } = self;
+        users.is_none()
+            && roles.is_none()
+            && projects.is_none()
+            && api_keys.is_none()
+            && models.is_none()
+    }
+
     /// Whether a key is meant, whatever it asks for.
     pub(crate) fn concerns(&self, holder: &Holder, people: &People) -> bool {
         let user = |users: &FxHashSet<_>| holder.user_id.is_some_and(|id| users.contains(&id));

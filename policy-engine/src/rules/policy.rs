@@ -10,6 +10,7 @@ use super::compliance::ComplianceRule;
 use super::custom::CustomRule;
 use super::usage::UsageRule;
 use super::{Action, Context, Faults, Objection};
+use crate::budget::{Holder, People};
 use crate::fault::Fault;
 use crate::source::PolicySource;
 
@@ -25,7 +26,8 @@ pub(crate) enum Owner {
 pub(crate) struct Policy {
     pub(crate) id: PolicyId,
     pub(crate) name: Arc<str>,
-    pub(crate) applies_to: Arc<AppliesTo>,
+    /// None of a policy that is about everybody, as most are.
+    pub(crate) applies_to: Option<Arc<AppliesTo>>,
     /// The text of whom it is about: a budget that is about others is another budget.
     pub(crate) filter: Arc<str>,
     pub(crate) rule: Rule,
@@ -50,7 +52,7 @@ impl Policy {
             Some(rule) if faults.is_empty() => Ok(Self {
                 id: source.id,
                 name: source.name.as_str().into(),
-                applies_to: Arc::new(applies_to),
+                applies_to: (!applies_to.is_everybody()).then(|| Arc::new(applies_to)),
                 filter: source.applies_to.to_string().into(),
                 rule,
             }),
@@ -60,9 +62,16 @@ impl Policy {
 
     /// Whether it is about a request: its caller, and one of the models it names.
     pub(crate) fn concerns(&self, ctx: &Context<'_>) -> bool {
-        let applies_to = &self.applies_to;
-        applies_to.concerns(&ctx.holder, ctx.people)
-            && ctx.names_one(|model| applies_to.concerns_model(model))
+        self.applies_to.as_ref().is_none_or(|applies_to| {
+            applies_to.concerns(&ctx.holder, ctx.people)
+                && ctx.names_one(|model| applies_to.concerns_model(model))
+        })
+    }
+
+    /// Whether it is about a key, whatever that asks for.
+    pub(crate) fn concerns_key(&self, holder: &Holder, people: &People) -> bool {
+        let applies_to = self.applies_to.as_ref();
+        applies_to.is_none_or(|applies_to| applies_to.concerns(holder, people))
     }
 }
 

@@ -78,7 +78,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             let is_hard = budget.action == UsageAction::HardLimit && !budget.allow_unpriced;
             is_hard
                 && budget.limit.metric == Metric::Cost
-                && budget.whose.counts(&self.ctx.holder, &rules.people, model)
+                && budget.counts(&self.ctx.holder, &rules.people, model)
         };
         let Some(budget) = rules.budgets.iter().find(objects) else {
             return Ok(());

@@ -67,10 +67,7 @@ impl<'a> Item<'a> {
                 Rule::Usage(_) | Rule::Compliance(_) | Rule::Custom(_) => &self.as_message,
             };
             let mut walk = self.walk(request, notes);
-            if !policy
-                .applies_to
-                .concerns(&walk.ctx.holder, walk.ctx.people)
-            {
+            if !policy.concerns_key(&walk.ctx.holder, walk.ctx.people) {
                 *notes = walk.notes;
                 continue;
             }

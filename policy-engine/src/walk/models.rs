@@ -40,7 +40,7 @@ impl<'a> Models<'a> {
         people: &People,
         place: usize,
     ) -> bool {
-        let counts = |place| budget.whose.counts(holder, people, self.get(place));
+        let counts = |place| budget.counts(holder, people, self.get(place));
         let counter = |place| budget.account(holder, self.get(place));
         (0..place).any(|before| counts(before) && counter(before) == counter(place))
     }

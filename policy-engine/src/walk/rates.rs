@@ -55,7 +55,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             let budget = &rate.budget;
             for place in 0..models.len() {
                 let model = models.get(place);
-                if budget.whose.counts(holder, &rules.people, model)
+                if budget.counts(holder, &rules.people, model)
                     && !models.is_counted_before(budget, holder, &rules.people, place)
                 {
                     all.push(Asked {

@@ -15,7 +15,7 @@ fn settle(book: &Arc<Book>, key: u8, model: &str, tokens: u64) {
 
 fn of_one_model(metric: Metric) -> Budget {
     Budget {
-        whose: Arc::new(Counts(Some(MODELS[0]))),
+        whose: Some(Arc::new(Counts(MODELS[0]))),
         ..budget(metric, Window::Day, u64::MAX, Scope::Key)
     }
 }

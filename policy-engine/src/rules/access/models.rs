@@ -36,9 +36,8 @@ fn check_others(models: &Pair<ModelSet>, ctx: &Context<'_>) -> Option<Objection>
 
 /// Whether there is no model that the API could choose and that isn't allowed.
 fn allow_every(models: &Pair<ModelSet>) -> bool {
-    let allowed = models.allowed.as_ref();
-    let denied = models.denied.as_ref();
-    allowed.is_none_or(ModelSet::is_everything) && denied.is_none_or(ModelSet::is_nothing)
+    models.allowed().is_none_or(ModelSet::is_everything)
+        && models.denied().is_none_or(ModelSet::is_nothing)
 }
 
 fn any_model() -> Objection {
