@@ -3,22 +3,30 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
+use pin_project_lite::pin_project;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -73,92 +81,160 @@ pub(crate) async fn serve(
 ) {
     let _open = worker.metrics.connection();
     let tls = worker.options.tls.clone();
-    let peer = Peer {
-        address: address.ip(),
-        tls: tls.is_some(),
+    let caller = Caller {
+        peer: Peer {
+            address: address.ip(),
+            tls: tls.is_some(),
+        },
+        worker,
+        seat,
+        stop,
+        tasks,
     };
     match tls {
-        None => {
-            let by = Instant::now() + Options::HEADER_TIMEOUT;
+        None => caller.serve_plain(stream).await,
+        // Apart: who comes without would have room for it as long as they are connected.
+        Some(config) => Box::pin(caller.serve_tls(stream, config)).await,
+    }
+}
+
+/// Who has connected.
+struct Caller {
+    worker: Rc<Worker>,
+    peer: Peer,
+    seat: Seat,
+    /// Begins the shutdown.
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Caller {
+    async fn serve_plain(self, stream: TcpStream) {
+        let by = Instant::now() + Options::HEADER_TIMEOUT;
+        let spoken = {
             let heard = tokio::time::timeout_at(by, Spoken::heard(&stream));
-            let spoken = tokio::select! {
+            tokio::select! {
                 biased;
                 heard = heard => heard,
-                () = grace_after(&stop) => return,
-            };
-            if let Ok(spoken) = spoken {
-                serve_http(worker, stream, (spoken, by), peer, seat, stop, tasks).await;
+                () = grace_after(&self.stop) => return,
             }
+        };
+        if let Ok(spoken) = spoken {
+            self.serve_http(stream, spoken, by).await;
         }
-        Some(config) => {
-            let handshake = TlsAcceptor::from(Arc::clone(&config)).accept(stream);
+    }
+
+    async fn serve_tls(self, stream: TcpStream, config: Arc<ServerConfig>) {
+        let shaken = {
+            let handshake = TlsAcceptor::from(config).accept(stream);
             let handshake = tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake);
-            let shaken = tokio::select! {
+            tokio::select! {
                 biased;
                 shaken = handshake => shaken,
-                () = grace_after(&stop) => return,
-            };
-            match shaken {
-                Ok(Ok(stream)) => {
-                    let spoken = Spoken::agreed(stream.get_ref().1.alpn_protocol());
-                    let by = Instant::now() + Options::HEADER_TIMEOUT;
-                    let serving = serve_http(worker, stream, (spoken, by), peer, seat, stop, tasks);
-                    Box::pin(serving).await;
-                }
-                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                Err(_) => tracing::debug!("TLS handshake took too long"),
+                () = grace_after(&self.stop) => return,
             }
+        };
+        match shaken {
+            Ok(Ok(stream)) => {
+                let spoken = Spoken::agreed(stream.get_ref().1.alpn_protocol());
+                let by = Instant::now() + Options::HEADER_TIMEOUT;
+                // By itself, since the handshake needs as much room and is over.
+                Box::pin(self.serve_http(stream, spoken, by)).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake took too long"),
+        }
+    }
+
+    fn serve_http<S>(self, stream: S, spoken: Spoken, first_by: Instant) -> impl Future<Output = ()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let Self {
+            worker,
+            peer,
+            seat,
+            stop,
+            tasks,
+        } = self;
+        let first_request = Rc::new(Milestone::default());
+        let stopping = Stopping {
+            seat,
+            first_request: Rc::clone(&first_request),
+            first_by,
+            stop,
+        };
+        let service = service_fn(move |request: Request<Incoming>| {
+            first_request.reach();
+            let worker = Rc::clone(&worker);
+            async move {
+                Ok::<_, Infallible>(match seat {
+                    // By itself it is gone when the answer begins, and not when the connection ends.
+                    Seat::Free => Box::pin(handle(worker, peer, request)).await,
+                    Seat::Taken => Box::pin(refuse(&worker, request.into_body())).await,
+                })
+            }
+        });
+        let stream = TokioIo::new(stream);
+        match spoken {
+            Spoken::Http1 => {
+                let connection = http1().serve_connection(stream, service);
+                Either::Left(Served::new(connection, stopping))
+            }
+            // Apart, as TLS is: nearly all speak the other.
+            Spoken::Http2 | Spoken::Unknown => Either::Right(Box::pin(async move {
+                let mut builder = either(tasks);
+                if matches!(spoken, Spoken::Http2) {
+                    builder = builder.http2_only();
+                }
+                Served::new(builder.serve_connection(stream, service), stopping).await;
+            })),
         }
     }
 }
 
-async fn serve_http<S>(
-    worker: Rc<Worker>,
-    stream: S,
-    (spoken, first_by): (Spoken, Instant),
-    peer: Peer,
-    seat: Seat,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let first_request = Rc::new(Milestone::default());
-    let seen = Rc::clone(&first_request);
-    let service = service_fn(move |request: Request<Incoming>| {
-        seen.reach();
-        let worker = Rc::clone(&worker);
-        async move {
-            Ok::<_, Infallible>(match seat {
-                // By itself it is gone when the answer begins, and not when the connection ends.
-                Seat::Free => Box::pin(handle(worker, peer, request)).await,
-                Seat::Taken => Box::pin(refuse(&worker, request.into_body())).await,
-            })
+pin_project! {
+    /// Serves a connection until it ends, or has to.
+    struct Served<C> {
+        #[pin]
+        connection: C,
+        // Looked at only when there is something to say, and not whenever the connection has.
+        others: FuturesUnordered<Pin<Box<dyn Future<Output = Other>>>>,
+    }
+}
+
+impl<C> Served<C> {
+    fn new(connection: C, stopping: Stopping) -> Self {
+        let other: Pin<Box<dyn Future<Output = Other>>> = Box::pin(stopping.other());
+        Self {
+            connection,
+            others: FuturesUnordered::from_iter([other]),
         }
-    });
-    let builder = match spoken {
-        Spoken::Http1 => builder(tasks).http1_only(),
-        Spoken::Http2 => builder(tasks).http2_only(),
-        Spoken::Unknown => builder(tasks),
-    };
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    // Looked at only when there is something to say, and not whenever the connection has.
-    let mut others = FuturesUnordered::from_iter([other(seat, &first_request, first_by, &stop)]);
-    let ended = tokio::select! {
-        // What the caller has already sent is looked at before anything else.
-        biased;
-        ended = connection.as_mut() => ended,
-        Some(other) = others.next() => match other {
-            Other::Close => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+    }
+}
+
+impl<C> Future for Served<C>
+where
+    C: GracefulConnection<Error: std::fmt::Display>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        loop {
+            // What the caller has already sent is looked at before anything else.
+            if let Poll::Ready(ended) = this.connection.as_mut().poll(ctx) {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended early");
+                }
+                return Poll::Ready(());
             }
-            Other::GiveUp => return,
-        },
-    };
-    if let Err(error) = ended {
-        tracing::debug!(error = %error, "connection ended early");
+            match this.others.poll_next_unpin(ctx) {
+                Poll::Ready(Some(Other::Close)) => this.connection.as_mut().graceful_shutdown(),
+                Poll::Ready(Some(Other::GiveUp)) => return Poll::Ready(()),
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            }
+        }
     }
 }
 
@@ -199,28 +275,39 @@ enum Other {
     GiveUp,
 }
 
-/// Whichever comes first.
-async fn other(
+/// When a connection has to end, whatever its caller wants.
+struct Stopping {
     seat: Seat,
-    first_request: &Milestone,
+    first_request: Rc<Milestone>,
+    /// It has to be here by then.
     first_by: Instant,
-    stop: &CancellationToken,
-) -> Other {
-    tokio::select! {
-        () = closing(seat, first_request, stop) => Other::Close,
-        () = first_request.missed(first_by) => Other::GiveUp,
-    }
+    /// Begins the shutdown.
+    stop: CancellationToken,
 }
 
-/// When a connection shall take no further request: at shutdown, or once it has been told that there is no
-/// seat. At shutdown a request that is on its way may still arrive.
-async fn closing(seat: Seat, first_request: &Milestone, stop: &CancellationToken) {
-    if seat == Seat::Taken {
-        return first_request.reached().await;
+impl Stopping {
+    /// Ends when the connection shall take no further request: at shutdown, or once it has been told that there is no seat. At
+    /// shutdown a request that is on its way may still arrive.
+    async fn other(self) -> Other {
+        {
+            let mut reached = std::pin::pin!(self.first_request.reached());
+            let stops = tokio::select! {
+                biased;
+                () = &mut reached => false,
+                () = self.stop.cancelled(), if self.seat == Seat::Free => true,
+                () = tokio::time::sleep_until(self.first_by) => return Other::GiveUp,
+            };
+            if stops {
+                // Reached or not, it closes then.
+                let _arrived = tokio::time::timeout(LAST_REQUEST_GRACE, reached).await;
+                return Other::Close;
+            }
+        }
+        if self.seat == Seat::Free {
+            self.stop.cancelled().await;
+        }
+        Other::Close
     }
-    stop.cancelled().await;
-    // Reached or not, it closes now.
-    let _arrived = tokio::time::timeout(LAST_REQUEST_GRACE, first_request.reached()).await;
 }
 
 /// Ends some time after shutdown began.
@@ -248,16 +335,19 @@ impl Milestone {
             self.news.notified().await;
         }
     }
-
-    /// Ends if it wasn't reached by then, and never otherwise.
-    async fn missed(&self, by: Instant) {
-        if tokio::time::timeout_at(by, self.reached()).await.is_ok() {
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
-fn builder(tasks: TaskTracker) -> auto::Builder<LocalExecutor> {
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(Options::HEADER_TIMEOUT)
+        .max_buf_size(HEAD_BUFFER_BYTES)
+        .max_headers(MAX_HEADERS);
+    builder
+}
+
+fn either(tasks: TaskTracker) -> auto::Builder<LocalExecutor> {
     let mut builder = auto::Builder::new(LocalExecutor(tasks));
     builder
         .http1()

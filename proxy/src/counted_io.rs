@@ -21,29 +21,34 @@ impl Drop for Opened {
     }
 }
 
-/// A counted connection.
-pub(crate) struct CountedIo<T> {
-    io: T,
+/// What bytes are read from and written to.
+pub(crate) trait Transport: Read + Write + Connection + Send + Unpin {}
+
+impl<T: Read + Write + Connection + Send + Unpin> Transport for T {}
+
+/// A counted connection. Without TLS it takes no room for what TLS would.
+pub(crate) struct CountedIo {
+    io: Box<dyn Transport>,
     _opened: Opened,
 }
 
-impl<T> CountedIo<T> {
-    pub(crate) fn new(io: T, open: &OpenConnections) -> Self {
+impl CountedIo {
+    pub(crate) fn new(io: impl Transport + 'static, open: &OpenConnections) -> Self {
         open.0.increment(1.0);
         Self {
-            io,
+            io: Box::new(io),
             _opened: Opened(open.0.clone()),
         }
     }
 }
 
-impl<T: Connection> Connection for CountedIo<T> {
+impl Connection for CountedIo {
     fn connected(&self) -> Connected {
         self.io.connected()
     }
 }
 
-impl<T: Read + Unpin> Read for CountedIo<T> {
+impl Read for CountedIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         ctx: &mut Context<'_>,
@@ -53,7 +58,7 @@ impl<T: Read + Unpin> Read for CountedIo<T> {
     }
 }
 
-impl<T: Write + Unpin> Write for CountedIo<T> {
+impl Write for CountedIo {
     fn poll_write(
         mut self: Pin<&mut Self>,
         ctx: &mut Context<'_>,

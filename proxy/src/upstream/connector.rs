@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tower_service::Service;
 
@@ -49,14 +49,10 @@ impl CountedConnector {
     }
 }
 
-/// A connection as hyper takes it.
-pub(super) type Io = CountedIo<Connection>;
-
-type Connection = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
 pub(super) type ConnectError = <HttpsConnector<HttpConnector> as Service<Uri>>::Error;
 
 impl Service<Uri> for CountedConnector {
-    type Response = CountedIo<Connection>;
+    type Response = CountedIo;
     type Error = ConnectError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -70,10 +66,10 @@ impl Service<Uri> for CountedConnector {
         let timeout = self.timeout;
         Box::pin(async move {
             let connected = tokio::time::timeout(timeout, connecting).await;
-            Ok(CountedIo::new(
-                connected.map_err(|_| "connecting took too long")??,
-                &open,
-            ))
+            Ok(match connected.map_err(|_| "connecting took too long")?? {
+                MaybeHttpsStream::Http(tcp) => CountedIo::new(tcp, &open),
+                tls @ MaybeHttpsStream::Https(_) => CountedIo::new(tls, &open),
+            })
         })
     }
 }

@@ -29,7 +29,7 @@ pub(crate) use self::error::LineError;
 use self::head::Head;
 use self::names::Names;
 use self::request::Outgoing;
-use super::connector::Io;
+use crate::counted_io::CountedIo;
 use crate::forward_body::ForwardBody;
 
 /// What is read at once, in bytes.
@@ -57,7 +57,7 @@ impl Default for Desk {
 pub(super) struct Line(Box<Wire>);
 
 struct Wire {
-    io: Io,
+    io: CountedIo,
     desk: Rc<Desk>,
     outgoing: Outgoing,
     /// Of an answer's head, as far as it has come.
@@ -84,7 +84,7 @@ pub(super) struct NoAnswer {
 type Polled = Poll<Option<Result<Frame<Bytes>, LineError>>>;
 
 impl Line {
-    pub(super) fn new(io: Io, desk: Rc<Desk>) -> Self {
+    pub(super) fn new(io: CountedIo, desk: Rc<Desk>) -> Self {
         Self(Box::new(Wire {
             io,
             desk,
@@ -309,7 +309,7 @@ impl Wire {
 
 /// Reads what has come; nothing is the connection's end.
 fn poll_read<'a>(
-    io: &mut Io,
+    io: &mut CountedIo,
     buffer: &'a mut [u8],
     ctx: &mut Context<'_>,
 ) -> Poll<Result<&'a [u8], LineError>> {

@@ -12,9 +12,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
-use super::connector::{CountedConnector, Io};
+use super::connector::CountedConnector;
 use super::{Target, UpstreamOptions};
-use crate::counted_io::OpenConnections;
+use crate::counted_io::{CountedIo, OpenConnections};
 use crate::forward_body::ForwardBody;
 
 /// What never comes is waited for no longer.
@@ -90,7 +90,7 @@ impl Server {
     }
 
     /// A new connection to it, both ends.
-    pub(super) async fn connect(&self) -> (Io, ServerEnd) {
+    pub(super) async fn connect(&self) -> (CountedIo, ServerEnd) {
         let server = self.target.server().unwrap();
         let connecting = tower_service::Service::call(&mut connector(), server);
         let (io, end) = tokio::join!(connecting, self.accept());
