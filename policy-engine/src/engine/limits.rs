@@ -269,6 +269,8 @@ fn is_told(per: Per, of: &LimitsOf<'_>) -> bool {
 
 /// What a bucket says. There is one less after a request than before.
 fn standing(buckets: &Buckets, account: &Account, most: u64, now: Timestamp) -> Standing {
+    // Nobody may have asked for long: what is left is told as of now.
+    buckets.pass();
     let left = match buckets.look(account) {
         Taken::One { left } => u64::from(left).saturating_add(1),
         Taken::None { .. } => 0,
