@@ -26,7 +26,6 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
-
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 

@@ -46,11 +46,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             known: self.known,
             at: now,
         };
-        // Whom it doesn't count is asked first: looking at all models before this one is dear.
-        let is_new = |budget: &&Budget| {
-            budget.counts(&holder, &rules.people, model)
-                && !models.is_counted_before(budget, &holder, &rules.people, place)
-        };
+        let is_new = |budget: &&Budget| models.is_first(budget, &holder, &rules.people, place);
         let budgets = rules.budgets.iter().filter(is_new);
         let price = |input, output| price(self.prices, model, (input, output), now);
         let mut watch = Watching {

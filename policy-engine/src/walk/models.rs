@@ -32,8 +32,8 @@ impl<'a> Models<'a> {
         other.map_or(self.own, AsRef::as_ref)
     }
 
-    /// Whether a limit counts a model before the one at a place, and in the same counter.
-    pub(super) fn is_counted_before(
+    /// Whether a limit counts the model at a place, and none before it in the same counter.
+    pub(super) fn is_first(
         &self,
         budget: &Budget,
         holder: &Holder,
@@ -42,6 +42,8 @@ impl<'a> Models<'a> {
     ) -> bool {
         let counts = |place| budget.counts(holder, people, self.get(place));
         let counter = |place| budget.account(holder, self.get(place));
-        (0..place).any(|before| counts(before) && counter(before) == counter(place))
+        let is_before = |before| counts(before) && counter(before) == counter(place);
+        // Whom it doesn't count is asked first: looking at all models before this one is dear.
+        counts(place) && !(0..place).any(is_before)
     }
 }

@@ -54,14 +54,11 @@ impl<'a, T: Trace> Walk<'a, T> {
         for rate in &rules.rates {
             let budget = &rate.budget;
             for place in 0..models.len() {
-                let model = models.get(place);
-                if budget.counts(holder, &rules.people, model)
-                    && !models.is_counted_before(budget, holder, &rules.people, place)
-                {
+                if models.is_first(budget, holder, &rules.people, place) {
                     all.push(Asked {
                         rate: Counting::Budget(budget),
                         buckets: &rate.buckets,
-                        account: budget.account(holder, model),
+                        account: budget.account(holder, models.get(place)),
                     });
                 }
             }
