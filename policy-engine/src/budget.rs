@@ -21,6 +21,8 @@ pub(crate) struct Budget {
     pub(crate) action: UsageAction,
     pub(crate) warn_at_percent: Option<u8>,
     pub(crate) allow_unpriced: bool,
+    /// Only this project's requests count; none if those of the whole organization do.
+    pub(crate) project_id: Option<ProjectId>,
     /// Whose requests count; none if everybody's do.
     pub(crate) whose: Option<Arc<dyn Whose>>,
 }
@@ -98,14 +100,18 @@ pub(crate) struct Account {
 impl Budget {
     /// Whether a key's requests for a model count.
     pub(crate) fn counts(&self, holder: &Holder, people: &People, model: &str) -> bool {
+        let is_of = |project_id| project_id == holder.project_id;
         let whose = self.whose.as_ref();
-        whose.is_none_or(|whose| whose.counts(holder, people, model))
+        self.project_id.is_none_or(is_of)
+            && whose.is_none_or(|whose| whose.counts(holder, people, model))
     }
 
     /// Whether it could count requests of some key of these, whatever they ask for.
     pub(crate) fn may_count(&self, whom: &Whom, people: &People) -> bool {
+        let mut projects = self.project_id.iter().zip(&whom.project_id);
         let whose = self.whose.as_ref();
-        whose.is_none_or(|whose| whose.may_count(whom, people))
+        projects.all(|(own, project_id)| own == project_id)
+            && whose.is_none_or(|whose| whose.may_count(whom, people))
     }
 
     /// The counter that a request of a key for a model is counted by.

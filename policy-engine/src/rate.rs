@@ -113,6 +113,11 @@ impl Rates {
         }
     }
 
+    /// Goes on to the moment that it is.
+    pub(crate) fn pass(&self) {
+        self.clock.pass();
+    }
+
     /// The same buckets for those who only ask what would be: rates that nobody has get full ones, which aren't kept.
     pub(crate) fn aside(&self) -> Aside<'_> {
         Aside(self)
@@ -120,7 +125,7 @@ impl Rates {
 
     /// Forgets buckets that are full, and rates that nobody has any more.
     pub(crate) fn sweep(&self) {
-        self.clock.pass();
+        self.pass();
         self.buckets.retain(|_, buckets| {
             buckets.limiter.as_ref().is_none_or(|limiter| {
                 limiter.retain_recent();

@@ -57,6 +57,7 @@ fn budget(metric: Metric, window: Window, most: u64, scope: Scope) -> Budget {
         action: UsageAction::HardLimit,
         warn_at_percent: None,
         allow_unpriced: false,
+        project_id: None,
         whose: None,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::{OrgId, PolicyId};
+use domain::{OrgId, PolicyId, ProjectId};
 
 use super::Organization;
 use crate::budget::{Budget, BudgetId, Origin, People, Whose};
@@ -141,13 +141,18 @@ impl Compiler<'_> {
 
         let mut bound = Bound {
             rates: self.rates,
+            project_id: None,
             budgets: Vec::new(),
             limited: Vec::new(),
         };
         if let Some(plan) = &plan {
             bound.add(&Origin::Subscription, plan, None, (self.org.id.0, ""));
         }
-        for policy in own.policies.iter().chain(&of_project.policies) {
+        for policy in &own.policies {
+            bound.add_policy(policy);
+        }
+        bound.project_id = Some(project.id);
+        for policy in &of_project.policies {
             bound.add_policy(policy);
         }
         bound.add(&Origin::Quota, &quotas, None, (project.id.0, ""));
@@ -178,6 +183,8 @@ impl Compiler<'_> {
 /// Limits on their way to be budgets and rates.
 struct Bound<'a> {
     rates: &'a dyn Open,
+    /// Whose the limits are that come now; none of the organization's.
+    project_id: Option<ProjectId>,
     budgets: Vec<Budget>,
     limited: Vec<Rate>,
 }
@@ -208,6 +215,7 @@ impl Bound<'_> {
                 action: rule.action,
                 warn_at_percent: rule.warn_at_percent,
                 allow_unpriced: rule.allow_unpriced,
+                project_id: self.project_id,
                 whose: whose.map(Arc::clone),
             };
             if (limit.metric, limit.window) == (Metric::Requests, Window::Minute) {

@@ -108,6 +108,8 @@ impl Engine {
             .into_iter()
             .filter_map(|id| self.rules_in(of.org_id, id))
             .collect();
+        // Nobody may have asked a rate for long: what is left is told as of now.
+        self.rates.pass();
         let mut found = Found::default();
         for rules in &rules {
             if !found.add(of, rules, now) {
@@ -269,8 +271,6 @@ fn is_told(per: Per, of: &LimitsOf<'_>) -> bool {
 
 /// What a bucket says. There is one less after a request than before.
 fn standing(buckets: &Buckets, account: &Account, most: u64, now: Timestamp) -> Standing {
-    // Nobody may have asked for long: what is left is told as of now.
-    buckets.pass();
     let left = match buckets.look(account) {
         Taken::One { left } => u64::from(left).saturating_add(1),
         Taken::None { .. } => 0,

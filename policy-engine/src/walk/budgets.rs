@@ -4,7 +4,7 @@ use domain::pricing::{Basis, Charge, Span};
 use domain::{Endpoint, Picodollars, PriceBook, Timestamp, TokenCounts, Usage};
 
 use super::Walk;
-use super::models::Models;
+use super::models::{Counters, Models};
 use crate::book::{Ask, Hold, Standing, Unheld, Watch};
 use crate::budget::Budget;
 use crate::denial::{Denial, Reason};
@@ -19,10 +19,16 @@ impl<'a, T: Trace> Walk<'a, T> {
             return Ok(None);
         }
         let models = Models::of(&self.ctx);
-        let mut hold = self.hold(&models, 0)?;
-        for place in 1..models.len() {
-            self.priced(models.get(place))?;
-            let more = self.hold(&models, place)?;
+        let mut hold = self.hold(models.own, self.rules.budgets.iter())?;
+        if models.others.is_empty() {
+            return Ok(hold);
+        }
+        let mut counters = models.counters();
+        self.new_for(models.own, &mut counters);
+        for model in &models.others {
+            self.priced(model)?;
+            let new = self.new_for(model, &mut counters);
+            let more = self.hold(model, new.iter().copied())?;
             hold = match (hold, more) {
                 (Some(hold), Some(more)) => Some(hold.and(more)),
                 (hold, more) => hold.or(more),
@@ -31,14 +37,24 @@ impl<'a, T: Trace> Walk<'a, T> {
         Ok(hold)
     }
 
-    /// Holds what one of the models may use, where none before it has the same counter. Whoever only asks holds nothing.
-    fn hold(&mut self, models: &Models<'_>, place: usize) -> Result<Option<Hold>, Box<Denial>> {
+    /// The budgets that count a model by a counter which the request doesn't have yet.
+    fn new_for(&self, model: &str, counters: &mut Counters) -> Vec<&'a Budget> {
+        let (rules, holder) = (self.rules, &self.ctx.holder);
+        let mut is_new = |budget: &&Budget| counters.is_new(budget, holder, &rules.people, model);
+        let budgets = rules.budgets.iter();
+        budgets.filter(|budget| is_new(budget)).collect()
+    }
+
+    /// Holds what one of the models may use. Whoever only asks holds nothing.
+    fn hold(
+        &mut self,
+        model: &str,
+        budgets: impl Iterator<Item = &'a Budget> + Clone,
+    ) -> Result<Option<Hold>, Box<Denial>> {
         let rules = self.rules;
         let Context { request, now, .. } = self.ctx;
-        let holder = self.ctx.holder;
-        let model = models.get(place);
         let ask = Ask {
-            holder,
+            holder: self.ctx.holder,
             model,
             body_bytes: request.body_bytes,
             max_tokens: request.max_tokens,
@@ -46,8 +62,6 @@ impl<'a, T: Trace> Walk<'a, T> {
             known: self.known,
             at: now,
         };
-        let is_new = |budget: &&Budget| models.is_first(budget, &holder, &rules.people, place);
-        let budgets = rules.budgets.iter().filter(is_new);
         let price = |input, output| price(self.prices, model, (input, output), now);
         let mut watch = Watching {
             notes: &mut self.notes,

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
-use crate::budget::{Budget, Holder, People};
+use rustc_hash::FxHashSet;
+
+use crate::budget::{Account, Budget, Holder, People};
 use crate::rules::Context;
 
-/// Its own first. Those that can't be known the API doesn't know either.
+/// Those that can't be known the API doesn't know either.
 pub(super) struct Models<'a> {
-    own: &'a str,
-    others: Vec<Cow<'a, str>>,
+    pub(super) own: &'a str,
+    pub(super) others: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Models<'a> {
@@ -20,30 +22,35 @@ impl<'a> Models<'a> {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.others.len() + 1
+    /// Its own first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        let others = self.others.iter().map(AsRef::as_ref);
+        std::iter::once(self.own).chain(others)
     }
 
-    /// The own one at 0.
-    pub(super) fn get(&self, place: usize) -> &str {
-        let other = place
-            .checked_sub(1)
-            .and_then(|place| self.others.get(place));
-        other.map_or(self.own, AsRef::as_ref)
+    /// None is known yet.
+    pub(super) fn counters(&self) -> Counters {
+        Counters((!self.others.is_empty()).then(FxHashSet::default))
     }
+}
 
-    /// Whether a limit counts the model at a place, and none before it in the same counter.
-    pub(super) fn is_first(
-        &self,
+/// The counters that a request has so far: there may be thousands, as callers name as many models. One that names none but its own
+/// has each only once, and none has to be remembered.
+pub(super) struct Counters(Option<FxHashSet<Account>>);
+
+impl Counters {
+    /// Whether a limit counts a model by a counter that the request doesn't have yet; it has it from now on.
+    pub(super) fn is_new(
+        &mut self,
         budget: &Budget,
         holder: &Holder,
         people: &People,
-        place: usize,
+        model: &str,
     ) -> bool {
-        let counts = |place| budget.counts(holder, people, self.get(place));
-        let counter = |place| budget.account(holder, self.get(place));
-        let is_before = |before| counts(before) && counter(before) == counter(place);
-        // Whom it doesn't count is asked first: looking at all models before this one is dear.
-        counts(place) && !(0..place).any(is_before)
+        let Self(known) = self;
+        budget.counts(holder, people, model)
+            && known
+                .as_mut()
+                .is_none_or(|known| known.insert(budget.account(holder, model)))
     }
 }

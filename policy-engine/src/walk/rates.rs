@@ -50,15 +50,15 @@ impl<'a, T: Trace> Walk<'a, T> {
     fn asked(&self, named: &Used<'a>) -> AllAsked<'a> {
         let (rules, holder) = (self.rules, &self.ctx.holder);
         let models = Models::of(&self.ctx);
-        let mut all = AllAsked::new();
+        let (mut all, mut counters) = (AllAsked::new(), models.counters());
         for rate in &rules.rates {
             let budget = &rate.budget;
-            for place in 0..models.len() {
-                if models.is_first(budget, holder, &rules.people, place) {
+            for model in models.all() {
+                if counters.is_new(budget, holder, &rules.people, model) {
                     all.push(Asked {
                         rate: Counting::Budget(budget),
                         buckets: &rate.buckets,
-                        account: budget.account(holder, models.get(place)),
+                        account: budget.account(holder, model),
                     });
                 }
             }

@@ -22,6 +22,18 @@ fn what_a_key_used_counts_for_whom_it_was_then() {
         holder: moved,
         ..ask(2, MODELS[0], 50, 0)
     };
+    // A project counts what was used in it, whoever's counter it is.
+    for scope in [Scope::Key, Scope::User] {
+        let of_project = |project_id: ProjectId| Budget {
+            id: BudgetId::of((project_id.0, scope)),
+            project_id: Some(project_id),
+            ..budget(Metric::Tokens, Window::Day, u64::MAX, scope)
+        };
+        let before = of_project(holder(2).project_id);
+        assert_eq!(numbers(&book, &before, &ask(2, MODELS[0], 50, 0)).0, 70);
+        let after = of_project(moved.project_id);
+        assert_eq!(numbers(&book, &after, &now).0, 30, "{scope:?}");
+    }
     for (scope, before_it, after_it) in [
         (Scope::Key, 100, 100),
         (Scope::User, 70, 30),

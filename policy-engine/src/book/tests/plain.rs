@@ -50,7 +50,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..7_200_i64).prop_map(|seconds| Step::SetBack { seconds }),
         1 => (0..6_u8, 0..100_usize).prop_map(|(key, names)| Step::MakeUp { key, names }),
         2 => Just(Step::Sweep),
-        2 => (0..=5_usize).prop_map(|budgets| Step::Reload { budgets }),
+        2 => (0..=6_usize).prop_map(|budgets| Step::Reload { budgets }),
         1 => Just(Step::Restart),
     ];
     proptest::collection::vec(step, 1..120)
@@ -81,6 +81,12 @@ fn ids(budgets: &[Budget]) -> FxHashSet<BudgetId> {
     budgets.iter().map(|budget| budget.id).collect()
 }
 
+/// The counter of a key's requests for a model; none if they don't count.
+fn counter(budget: &Budget, holder: &Holder, model: &str) -> Option<Account> {
+    let counts = budget.counts(holder, &People::default(), model);
+    counts.then(|| budget.account(holder, model))
+}
+
 /// What runs in the window of a request, and is counted by the same counter.
 fn held_of(running: &[Running], budget: &Budget, request: &Ask<'_>) -> u64 {
     let window = budget.limit.window;
@@ -89,10 +95,11 @@ fn held_of(running: &[Running], budget: &Budget, request: &Ask<'_>) -> u64 {
         .iter()
         .take_while(|each| each.id != budget.id)
         .count();
+    let account = counter(budget, &request.holder, request.model);
     let alike = running.iter().filter(|other| {
         place < other.budgets
-            && budget.account(&holder(other.key), other.model)
-                == budget.account(&request.holder, request.model)
+            && account.is_some()
+            && counter(budget, &holder(other.key), other.model) == account
             && window.index(at(other.seconds)) == window.index(request.at)
     });
     alike
@@ -109,10 +116,11 @@ struct Plain {
 impl Plain {
     fn spent(&self, budget: &Budget, request: &Ask<'_>) -> u64 {
         let index = budget.limit.window.index(request.at);
-        let account = budget.account(&request.holder, request.model);
+        let account = counter(budget, &request.holder, request.model);
         let counted = self.settled.iter().filter(|(key, model, seconds, _)| {
             budget.limit.window.index(at(*seconds)) == index
-                && budget.account(&holder(*key), model) == account
+                && account.is_some()
+                && counter(budget, &holder(*key), model) == account
         });
         counted
             .map(|(.., tokens)| amount_of(budget.limit.metric, *tokens))
@@ -138,7 +146,10 @@ impl Plain {
 fn some_budgets() -> Vec<Budget> {
     let mut of_each_model = budget(Metric::Tokens, Window::Week, 2_000, Scope::Project);
     of_each_model.per.model = true;
+    let mut of_one_project = budget(Metric::Tokens, Window::Day, 1_000, Scope::User);
+    of_one_project.project_id = Some(holder(0).project_id);
     vec![
+        of_one_project,
         of_each_model,
         budget(Metric::Tokens, Window::Hour, 1_500, Scope::Key),
         budget(Metric::Tokens, Window::Day, 4_000, Scope::Project),
@@ -176,7 +187,8 @@ proptest! {
                     let fits = in_force.iter().all(|budget| {
                         let held = held_of(&running, budget, &as_counted);
                         let amount = amount_of(budget.limit.metric, expected);
-                        plain.spent(budget, &as_counted) + held + amount <= budget.limit.most
+                        let counts = counter(budget, &request.holder, request.model).is_some();
+                        !counts || plain.spent(budget, &as_counted) + held + amount <= budget.limit.most
                     });
                     let got = hold(&book, &request, in_force);
                     prop_assert_eq!(got.is_some(), fits, "{:?}", request);

@@ -1,6 +1,7 @@
 //! What rates and budgets take of requests, and what they don't.
 
 use super::*;
+use crate::budget::Whom;
 
 fn put(engine: &Engine, policies: Vec<PolicySource>) {
     engine.replace(&Arc::new(org(policies)), &[Arc::new(project(Vec::new()))]);
@@ -211,4 +212,103 @@ fn an_explanation_is_in_nobodys_way() {
             drop(admit(&engine, &caller(OWNER), &json!({})).unwrap());
         }
     });
+}
+
+/// Its counters are made from what the whole organization used.
+#[test]
+fn a_projects_limit_of_each_user_or_key_counts_that_project_only() {
+    const OTHER: ProjectId = ProjectId(Uuid::from_u128(0xb2));
+    let in_other = Caller {
+        project_id: OTHER,
+        ..caller(OWNER)
+    };
+    let other = Arc::new(ProjectSource {
+        id: OTHER,
+        slug: "other".to_owned(),
+        ..project(Vec::new())
+    });
+    for per in ["user", "key"] {
+        let rules = json!({"max_requests_per_day": 2, "per": per});
+        let limited = Arc::new(project(vec![policy(1, "usage", rules)]));
+        let projects = [limited, Arc::clone(&other)];
+        let engine = engine();
+        engine.replace(&Arc::new(org(Vec::new())), &projects);
+        for _ in 0..5 {
+            let admitted = admit(&engine, &in_other, &json!({})).unwrap();
+            engine.settle(admitted, &used(900, 5));
+        }
+        // As a process that begins learns of it.
+        let begun = super::engine();
+        begun.replace(&Arc::new(org(Vec::new())), &projects);
+        begun.add_settled(&[Settled {
+            org_id: ORG,
+            project_id: OTHER,
+            key_id: Some(in_other.key_id),
+            user_id: in_other.user_id,
+            model: "claude-opus-5".to_owned(),
+            window: Window::Day,
+            index: Window::Day.index(now()),
+            amounts: Amounts {
+                requests: 5,
+                ..used(4_500, 25).amounts
+            },
+        }]);
+        for engine in [engine, begun] {
+            let limits = |project_id| {
+                let of = LimitsOf {
+                    org_id: ORG,
+                    whom: Whom {
+                        project_id: Some(project_id),
+                        user_id: in_other.user_id,
+                        key_id: Some(in_other.key_id),
+                    },
+                    test: false,
+                    model: None,
+                    most: 10,
+                };
+                let limits = engine.limits(&of, now()).limits.into_iter();
+                limits
+                    .map(|it| it.standing.unwrap().spent)
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!((limits(PROJECT), limits(OTHER)), (vec![0], vec![]), "{per}");
+            for spent in 1..=2 {
+                let admitted = admit(&engine, &caller(OWNER), &json!({})).unwrap();
+                engine.settle(admitted, &used(900, 5));
+                assert_eq!(limits(PROJECT), [spent], "{per}");
+            }
+            let denial = admit(&engine, &caller(OWNER), &json!({})).unwrap_err();
+            assert_eq!(denial.reason, Reason::BudgetExhausted, "{per}");
+            drop(admit(&engine, &in_other, &json!({})).unwrap());
+        }
+    }
+}
+
+/// As many as a request may name, each twice: comparing each with all before it takes minutes.
+#[test]
+fn thousands_of_models_are_counted_one_by_one() {
+    let engine = engine();
+    let mut of_member = policy(1, "usage", json!({"max_tokens_per_day": 1}));
+    of_member.applies_to = json!({"users": [MEMBER]});
+    let of_each = json!({"max_requests_per_minute": 2, "per": ["user", "model"]});
+    let each_day = json!({"max_requests_per_day": 2, "per": ["user", "model"]});
+    let limits = vec![
+        of_member,
+        policy(2, "usage", of_each),
+        policy(3, "usage", each_day),
+    ];
+    put(&engine, limits);
+    let names: Vec<_> = (0..5_000)
+        .flat_map(|n| [format!("a-{n}"), format!("A-{n}")])
+        .collect();
+    let first = admit(&engine, &caller(OWNER), &json!({"fallbacks": names})).unwrap();
+    for name in [names.first(), names.last()] {
+        let alone = json!({"model": name});
+        let second = admit(&engine, &caller(OWNER), &alone).unwrap();
+        assert_eq!(second.notes.left.requests.unwrap().remaining, 0);
+        drop(second);
+        let denial = admit(&engine, &caller(OWNER), &alone).unwrap_err();
+        assert_eq!(denial.reason, Reason::RateLimited);
+    }
+    drop(first);
 }

@@ -214,6 +214,23 @@ fn a_rate_says_what_is_left_and_takes_nothing() {
     }
 }
 
+#[test]
+fn a_rate_that_nobody_asked_for_long_is_told_as_of_now() {
+    let clock = Arc::new(Standing::default());
+    let engine = Engine::new(Arc::clone(&clock) as Arc<dyn Clock>);
+    let rate = policy(1, "usage", json!({"max_requests_per_minute": 3}));
+    put(&engine, vec![rate]);
+    for (passed, spent) in [(0, 2), (20, 1), (40, 0)] {
+        if passed == 0 {
+            drop(admit(&engine, &caller(OWNER), &json!({})).unwrap());
+            drop(admit(&engine, &caller(OWNER), &json!({})).unwrap());
+        }
+        clock.0.store(passed, Ordering::Relaxed);
+        let found = limits(&engine, Whom::default(), 10);
+        assert_eq!(rows(&found), [(Scope::Organization, Some((spent, 0)))]);
+    }
+}
+
 fn past(seconds: i64, model: &str, tokens: u64) -> Past<'_> {
     Past {
         at: Timestamp {

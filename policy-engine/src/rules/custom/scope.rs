@@ -1,4 +1,5 @@
-//! What the expressions of one request see. Nothing is worked out before one of them looks at it, and then once for all.
+//! What the expressions of one request see that the interpreter evaluates. Nothing is worked out before one of them looks at it, and
+//! then once for all of those.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};

@@ -13,6 +13,8 @@ use crate::rules::{Context, json};
 const MOST_ENTRIES: usize = 1_000;
 /// The longest string that it sees, in bytes.
 const MOST_BYTES: usize = 256;
+/// JSON of such a string is no longer: each byte may be escaped, as in `\u0041`.
+const MOST_JSON_BYTES: usize = 6 * MOST_BYTES + 2;
 
 /// A field of one of the roots.
 #[derive(Debug)]
@@ -191,10 +193,14 @@ fn list<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Result<Value, Unse
     Ok(Value::from(names?))
 }
 
-/// A string of the body; an empty one if there is none, and nothing that an expression can look at if it is no string.
+/// A string of the body; an empty one if there is none, and nothing that an expression can look at if it is no string. Any number of
+/// expressions may look at it: one that is too long isn't read.
 fn field<'a>(ctx: &Context<'a>, name: &str) -> Result<Cow<'a, str>, Unseen> {
-    let json = ctx.request.field(name);
-    json.map_or(Ok("".into()), |json| json::text(json).ok_or(Unseen))
+    match ctx.request.field(name) {
+        Some(json) if json.len() <= MOST_JSON_BYTES => json::text(json).ok_or(Unseen),
+        Some(_) => Err(Unseen),
+        None => Ok("".into()),
+    }
 }
 
 /// What isn't a string is there as its JSON.
