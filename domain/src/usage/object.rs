@@ -103,10 +103,11 @@ impl UsageObject {
         match &self.0 {
             Form::Plain { text, members } => {
                 let mut behind = members.iter();
-                let is_object = |member: &&Member| !member.is_inner && member.name(text) == object;
+                let is_object =
+                    |member: &&Member| !member.is_inner && member.is_named(object, text);
                 let found = behind.find(is_object).and_then(|_| {
                     let mut inner = behind.take_while(|member| member.is_inner);
-                    inner.find(|member| member.name(text) == name)
+                    inner.find(|member| member.is_named(name, text))
                 });
                 found.map_or(Figure::Absent, |member| Figure::of_text(member.value(text)))
             }
@@ -212,13 +213,13 @@ impl UsageObject {
         let Form::Plain { text, members } = &self.0 else {
             return None;
         };
-        let member = own(members).find(|member| member.name(text) == name);
+        let member = own(members).find(|member| member.is_named(name, text));
         member.map(|member| member.value(text))
     }
 }
 
 fn has_iterations(text: &str, members: &[Member]) -> bool {
-    own(members).any(|member| member.name(text) == ITERATIONS)
+    own(members).any(|member| member.is_named(ITERATIONS, text))
 }
 
 /// Less those of objects in it.

@@ -26,6 +26,12 @@ impl Member {
         part(text, self.name)
     }
 
+    /// Most that aren't are told by their length.
+    pub(super) fn is_named(self, name: &str, text: &str) -> bool {
+        let (start, end) = self.name;
+        (end - start) as usize == name.len() && self.name(text) == name
+    }
+
     pub(super) fn value(self, text: &str) -> &str {
         part(text, self.value)
     }
@@ -42,7 +48,7 @@ fn part(text: &str, (start, end): (u32, u32)) -> &str {
 
 /// The members of an object, and those of objects in it, if it is plain as a whole and no two have the same name.
 pub(super) fn members(text: &str) -> Option<Vec<Member>> {
-    if text.bytes().any(|byte| byte < b' ' || byte == b'\\') {
+    if !is_without_escapes(text) {
         return None;
     }
     let mut reader = Reader {
@@ -54,6 +60,12 @@ pub(super) fn members(text: &str) -> Option<Vec<Member>> {
     reader.object(0)?;
     reader.blank();
     (reader.at == text.len()).then_some(reader.members)
+}
+
+/// Looks at every byte, whatever it finds: so it looks at many at once.
+fn is_without_escapes(text: &str) -> bool {
+    let is_other = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'\\');
+    text.bytes().fold(0, |found, byte| found | is_other(byte)) == 0
 }
 
 struct Reader<'a> {
@@ -120,9 +132,10 @@ impl Reader<'_> {
         if noted.len() >= MOST_MEMBERS {
             return None;
         }
-        let mut of_object = noted.iter().filter(|other| other.is_inner == is_inner);
         let text = part(self.text, name);
-        if of_object.any(|other| other.name(self.text) == text) {
+        let is_same =
+            |other: &Member| other.is_inner == is_inner && other.is_named(text, self.text);
+        if noted.iter().any(is_same) {
             return None;
         }
         self.members.push(Member {

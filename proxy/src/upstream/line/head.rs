@@ -1,5 +1,7 @@
 //! The head of an answer: what it says, how its body ends, and whether another request may follow it.
 
+mod plain;
+
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
@@ -7,6 +9,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use httparse::{ParserConfig, Status};
 
+use self::plain::PlainHead;
 use super::body::Decoder;
 use super::error::LineError;
 use super::names::Names;
@@ -48,6 +51,12 @@ impl Head {
         names: &mut Names,
         is_head: bool,
     ) -> Result<Option<Self>, LineError> {
+        if let Some(head) = PlainHead::read(bytes, USUAL_HEADERS) {
+            let mut framing = Framing::default();
+            let map = framing.read(bytes, head.headers(), names)?;
+            let framed = (framing, false, is_head);
+            return Self::new(head.bytes, head.code, map, framed).map(Some);
+        }
         let mut headers = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
         match Self::parse_with(bytes, names, is_head, &mut headers) {
             Err(LineError::Head(httparse::Error::TooManyHeaders)) => {
@@ -71,13 +80,23 @@ impl Head {
             return Ok(None);
         };
         let is_http10 = parsed.version == Some(0);
+        let headers = parsed.headers.iter();
+        let headers = headers.map(|header| (header.name.as_bytes(), header.value));
         let mut framing = Framing::default();
-        let map = framing.read(bytes, parsed.headers, names)?;
+        let map = framing.read(bytes, headers, names)?;
+        let code = parsed.code.unwrap_or_default();
+        Self::new(length, code, map, (framing, is_http10, is_head)).map(Some)
+    }
+
+    fn new(
+        bytes: usize,
+        code: u16,
+        map: HeaderMap,
+        (framing, is_http10, is_head): (Framing, bool, bool),
+    ) -> Result<Self, LineError> {
         let mut response = Response::new(());
-        *response.status_mut() = parsed
-            .code
-            .and_then(|code| StatusCode::from_u16(code).ok())
-            .ok_or(LineError::Head(httparse::Error::Status))?;
+        *response.status_mut() =
+            StatusCode::from_u16(code).map_err(|_| LineError::Head(httparse::Error::Status))?;
         *response.headers_mut() = map;
         let body = match response.status() {
             _ if is_head => Decoder::Ended,
@@ -90,14 +109,14 @@ impl Head {
         } else {
             !framing.closes
         };
-        Ok(Some(Self {
-            bytes: length,
+        Ok(Self {
+            bytes,
             keeps_alive: keeps_alive
                 && !matches!(body, Decoder::UntilClosed)
                 && response.status() != StatusCode::SWITCHING_PROTOCOLS,
             response,
             body,
-        }))
+        })
     }
 
     /// Another one follows it, of the same answer.
@@ -109,21 +128,21 @@ impl Head {
 
 impl Framing {
     /// Reads the headers, and leaves out those that stay here.
-    fn read(
+    fn read<'h>(
         &mut self,
         bytes: &Bytes,
-        headers: &[httparse::Header<'_>],
+        headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
         names: &mut Names,
     ) -> Result<HeaderMap, LineError> {
         // It stays with the caller's connection, which is the longer the more room it has.
         let mut map = HeaderMap::with_capacity(names.usual + ADDED);
-        for header in headers {
-            let known = names.get(header.name.as_bytes());
+        for (name, value) in headers {
+            let known = names.get(name);
             let known = known.map_err(|_| LineError::Header("its name is none"))?;
             let Some(known) = known.filter(|known| !known.stays_here) else {
                 continue;
             };
-            let value = HeaderValue::from_maybe_shared(bytes.slice_ref(header.value));
+            let value = HeaderValue::from_maybe_shared(bytes.slice_ref(value));
             let value = value.map_err(|_| LineError::Header("its value has control characters"))?;
             if known.name == CONTENT_LENGTH {
                 self.see_length(&value)?;

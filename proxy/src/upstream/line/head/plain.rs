@@ -1,0 +1,169 @@
+//! Heads as upstreams write them: HTTP/1.1, every line ended by CRLF, nothing before the first.
+//!
+//! Guarantees: what is read of such a head is what `httparse` reads of it, but for names and values, which whoever takes them has to
+//! check. Any other head is `httparse`'s to read, or to refuse.
+
+use memchr::memchr;
+use memchr::memmem;
+
+/// One that is all there.
+pub(super) struct PlainHead<'a> {
+    /// How long it is.
+    pub(super) bytes: usize,
+    pub(super) code: u16,
+    /// Its headers, each with its CRLF.
+    lines: &'a [u8],
+}
+
+impl<'a> PlainHead<'a> {
+    /// None of a head that isn't plain, or has more headers than so many.
+    pub(super) fn read(bytes: &'a [u8], most_headers: usize) -> Option<Self> {
+        const END: &[u8] = b"\r\n\r\n";
+        let rest = bytes.strip_prefix(b"HTTP/1.1 ")?;
+        let end = memmem::find(bytes, END)? + END.len();
+        let (digits, behind) = rest.split_first_chunk::<3>()?;
+        let digit = |code: u16, digit: &u8| {
+            let is_digit = digit.is_ascii_digit();
+            is_digit.then(|| code * 10 + u16::from(digit - b'0'))
+        };
+        let code = digits.iter().try_fold(0, digit)?;
+        let (reason, _) = line(behind)?;
+        let is_reason = reason.is_empty() || reason.first() == Some(&b' ');
+        if !is_reason || !reason.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            return None;
+        }
+        let start = bytes.len() - behind.len() + reason.len() + 2;
+        // Less the empty line.
+        let head = Self {
+            bytes: end,
+            code,
+            lines: bytes.get(start..end - 2)?,
+        };
+        let mut count = 0;
+        let mut lines = head.lines;
+        while !lines.is_empty() {
+            let (text, rest) = line(lines)?;
+            memchr(b':', text)?;
+            count += 1;
+            lines = rest;
+        }
+        (count <= most_headers).then_some(head)
+    }
+
+    /// Names as they were sent, with their values, in order.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let mut lines = self.lines;
+        std::iter::from_fn(move || {
+            let (text, rest) = line(lines)?;
+            lines = rest;
+            let (name, value) = text.split_at_checked(memchr(b':', text)?)?;
+            Some((name, without_blanks(value.get(1..)?)))
+        })
+    }
+}
+
+/// The first line, and what is behind it; none if it doesn't end as a line does.
+fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr(b'\n', bytes)?;
+    let (line, rest) = bytes.split_at_checked(end + 1)?;
+    Some((line.strip_suffix(b"\r\n")?, rest))
+}
+
+/// Without what HTTP takes for blanks around a value.
+fn without_blanks(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MOST: usize = 8;
+
+    type Headers = Vec<(String, Vec<u8>)>;
+
+    fn plain(bytes: &[u8]) -> Option<(usize, u16, Headers)> {
+        let head = PlainHead::read(bytes, MOST)?;
+        let headers = head.headers().map(|(name, value)| {
+            let name = http::HeaderName::from_bytes(name).ok()?;
+            let value = http::HeaderValue::from_bytes(value).ok()?;
+            Some((name.as_str().to_owned(), value.as_bytes().to_vec()))
+        });
+        Some((head.bytes, head.code, headers.collect::<Option<_>>()?))
+    }
+
+    fn by_library(bytes: &[u8]) -> Option<(usize, u16, Headers)> {
+        let mut headers = [httparse::EMPTY_HEADER; MOST];
+        let mut response = httparse::Response::new(&mut headers);
+        let httparse::Status::Complete(length) = response.parse(bytes).ok()? else {
+            return None;
+        };
+        let headers = response.headers.iter();
+        let headers =
+            headers.map(|header| (header.name.to_ascii_lowercase(), header.value.to_vec()));
+        Some((length, response.code?, headers.collect()))
+    }
+
+    #[test]
+    fn what_upstreams_write_is_plain() {
+        let text = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nX-A:  b c \r\nx-empty:\r\n\r\n{}";
+        let (length, code, headers) = plain(text).unwrap();
+        assert_eq!((length, code), (text.len() - 2, 200));
+        let named = |(name, value): (&str, &str)| (name.to_owned(), value.as_bytes().to_vec());
+        let expected = [
+            ("content-type", "application/json"),
+            ("x-a", "b c"),
+            ("x-empty", ""),
+        ];
+        assert_eq!(headers, expected.map(named));
+        assert!(plain(b"HTTP/1.1 200\r\n\r\n").is_some());
+    }
+
+    #[test]
+    fn what_else_there_is_is_not() {
+        for text in [
+            "HTTP/1.1 200 OK\r\na: b\r\n",
+            "HTTP/1.0 200 OK\r\n\r\n",
+            "\r\nHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 200 O\u{7}K\r\n\r\n",
+            "HTTP/1.1 200 OK\na: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\nb: c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\n\nb: c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na:\r\na:\r\na:\r\na:\r\na:\r\na:\r\na:\r\na:\r\na:\r\n\r\n",
+        ] {
+            assert!(plain(text.as_bytes()).is_none(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn what_is_plain_the_library_reads_alike(
+            parts in proptest::collection::vec(
+                prop_oneof![
+                    Just("HTTP/1.1 200 OK\r\n"), Just("HTTP/1.1 "), Just("200"), Just(" "), Just("\t"), Just("\r"), Just("\n"),
+                    Just("\r\n"), Just("\r\n\r\n"), Just(":"), Just("a: b\r\n"), Just("x-Y"), Just("\u{e9}"), Just("\u{7f}"),
+                    Just("\""), Just("\u{b}"), Just("\u{c}"), Just("c:  d \t\r\n"), Just("(")
+                ],
+                0..10,
+            ),
+            is_begun in any::<bool>(),
+            is_ended in any::<bool>(),
+        ) {
+            let begin = if is_begun { "HTTP/1.1 529 Overloaded\r\n" } else { "" };
+            let text = format!("{begin}{}{}", parts.concat(), if is_ended { "\r\n\r\n" } else { "" });
+            if let Some(read) = plain(text.as_bytes()) {
+                prop_assert_eq!(Some(read), by_library(text.as_bytes()));
+            }
+        }
+    }
+}
