@@ -7,7 +7,7 @@ mod judged;
 mod showing;
 
 use std::future::{Future as _, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -183,7 +183,12 @@ impl Exchange {
 
     /// Shows the meter what is about to leave.
     pub(crate) fn observe(&mut self, data: &[u8]) {
-        let at = self.elapsed();
+        let asks_when = self.meter().is_some_and(|meter| meter.asks_when());
+        let at = if asks_when {
+            self.elapsed()
+        } else {
+            Duration::ZERO
+        };
         let Some(meter) = self.meter() else { return };
         meter.observe(data, at);
         if let Some(id) = meter.object_id() {
@@ -209,12 +214,25 @@ impl Exchange {
             .is_some_and(Meter::is_complete)
     }
 
-    /// Takes time spent waiting out of the gateway's own.
-    pub(crate) fn waited(&mut self, time: Duration) {
-        self.waited += time;
+    /// Waits for something to be ready, and takes the time out of the gateway's own. What is ready at once doesn't wait.
+    pub(crate) async fn wait_for<T>(&mut self, something: impl Future<Output = T>) -> T {
+        let mut something = pin!(something);
+        let mut since = None;
+        let ready = poll_fn(|ctx| {
+            let polled = something.as_mut().poll(ctx);
+            if polled.is_pending() && since.is_none() {
+                since = Some(self.elapsed());
+            }
+            polled
+        });
+        let ready = ready.await;
+        if let Some(since) = since {
+            self.waited += self.elapsed().saturating_sub(since);
+        }
+        ready
     }
 
-    pub(crate) fn elapsed(&self) -> Duration {
+    fn elapsed(&self) -> Duration {
         self.worker.clock.monotonic().saturating_sub(self.arrived)
     }
 

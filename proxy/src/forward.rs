@@ -68,10 +68,9 @@ pub(crate) async fn send(
     upload: Option<&UploadWatch>,
 ) -> Result<Response<UpstreamBody>, Failure> {
     let worker = Rc::clone(exchange.worker());
-    let before = exchange.elapsed();
     exchange.forwarding();
-    let answer = worker.upstream.send(target, request, upload).await;
-    exchange.waited(exchange.elapsed().saturating_sub(before));
+    let answer = worker.upstream.send(target, request, upload);
+    let answer = exchange.wait_for(answer).await;
     answer.map_err(|error| {
         if let Some(failure) = upload.and_then(UploadWatch::failure) {
             return failure;

@@ -174,7 +174,15 @@ impl Meter {
         }
     }
 
-    /// Shows the next bytes, cut anywhere; `at` is the time since the request began.
+    /// Whether it matters when the next bytes come.
+    pub(crate) fn asks_when(&self) -> bool {
+        match &self.answer {
+            Answer::Stream(answer) => !answer.has_content(),
+            Answer::Json(_) | Answer::Object(_) | Answer::Results(_) | Answer::Totals(_) => false,
+        }
+    }
+
+    /// Shows the next bytes, cut anywhere; `at` is the time since the request began, if that is asked for.
     pub(crate) fn observe(&mut self, bytes: &[u8], at: Duration) {
         let Some(first) = bytes.first() else { return };
         if self.is_complete() {

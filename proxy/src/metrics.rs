@@ -2,7 +2,6 @@
 //! atomics. Every label comes from a bounded set.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::time::Duration;
 
 use domain::pricing::Unpriced;
@@ -13,6 +12,7 @@ use metrics::{
 };
 
 use policy_engine::Reason;
+use rustc_hash::FxHashMap;
 
 use crate::counted_io::OpenConnections;
 
@@ -23,10 +23,10 @@ type TokenLabels = (&'static str, &'static str);
 
 /// One thread's handles.
 pub(crate) struct Metrics {
-    requests: RefCell<HashMap<RequestLabels, Counter>>,
-    tokens: RefCell<HashMap<TokenLabels, Counter>>,
-    unpriced: HashMap<Unpriced, Counter>,
-    denials: RefCell<HashMap<Reason, Counter>>,
+    requests: RefCell<FxHashMap<RequestLabels, Counter>>,
+    tokens: RefCell<FxHashMap<TokenLabels, Counter>>,
+    unpriced: FxHashMap<Unpriced, Counter>,
+    denials: RefCell<FxHashMap<Reason, Counter>>,
     policy_matches: Counter,
     request_seconds: Histogram,
     added_seconds: Histogram,
@@ -56,7 +56,8 @@ impl Metrics {
                         counter!("mindweave_unpriced_events_total", "reason" => reason.as_str());
                     (reason, counter)
                 })
-                .into(),
+                .into_iter()
+                .collect(),
             denials: RefCell::default(),
             policy_matches: counter!("mindweave_policy_matches_total"),
             request_seconds: histogram!("mindweave_request_duration_seconds"),

@@ -78,7 +78,7 @@ impl From<Failure> for Refusal {
     }
 }
 
-/// A request that may be forwarded.
+/// A request that may be forwarded. It moves from hand to hand.
 struct Admitted {
     head: Parts,
     known: Known,
@@ -90,7 +90,7 @@ async fn serve(
     exchange: &mut Exchange,
     peer: Peer,
     request: Request<Incoming>,
-) -> Result<Admitted, Refusal> {
+) -> Result<Box<Admitted>, Refusal> {
     let (head, body) = request.into_parts();
 
     let known = match identify(exchange, peer, &head) {
@@ -121,25 +121,26 @@ async fn serve(
             return Err(failure.into());
         }
     };
-    Ok(Admitted {
+    Ok(Box::new(Admitted {
         head,
         known,
         body,
         upload,
-    })
+    }))
 }
 
 /// Gets an admitted request its answer.
 async fn complete(
     mut exchange: Box<Exchange>,
     peer: Peer,
-    Admitted {
+    admitted: Box<Admitted>,
+) -> Response<ResponseBody> {
+    let Admitted {
         head,
         known,
         body,
         upload,
-    }: Admitted,
-) -> Response<ResponseBody> {
+    } = *admitted;
     let asked_first = head.headers.contains_key(EXPECT);
     let answer = ask_upstream(&mut exchange, peer, head, &known, body, upload.as_ref()).await;
     let verdict = upload.as_ref().and_then(UploadWatch::verdict);

@@ -69,9 +69,8 @@ pub(crate) async fn read_body(
             upload: Some(watch),
         });
     }
-    let before = exchange.elapsed();
-    let collected = request_body::collect(body, limits, &worker.bodies).await?;
-    exchange.waited(exchange.elapsed().saturating_sub(before));
+    let collected = request_body::collect(body, limits, &worker.bodies);
+    let collected = exchange.wait_for(collected).await?;
     let inspected = look_into(looks, &head.headers, &collected.data, max_bytes)?;
     Ok(ReadBody {
         inspected,

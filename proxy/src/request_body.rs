@@ -1,6 +1,9 @@
 //! Reading a request's body to its end, within limits of size, time and memory.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,6 +14,7 @@ use hyper::body::Incoming;
 
 use crate::body_budget::{BodyBudget, BodyLease};
 use crate::failure::Failure;
+use crate::silence::Silence;
 
 /// How much of a body is taken off the wire before its request is refused, so that a caller that is still
 /// sending gets to read why.
@@ -76,7 +80,8 @@ pub(crate) async fn collect(
 ) -> Result<Collected, Failure> {
     let mut lease = BodyLease::new(Arc::clone(budget));
     let mut parts = Parts::default();
-    while let Some(frame) = next_frame(&mut body, limits.idle).await? {
+    let mut silence = Silence::new(limits.idle);
+    while let Some(frame) = next_frame(&mut body, &mut silence).await? {
         match frame.into_data() {
             Ok(data) => {
                 let total = parts.len().saturating_add(data.len());
@@ -103,11 +108,21 @@ pub(crate) async fn collect(
     })
 }
 
-async fn next_frame(body: &mut Incoming, idle: Duration) -> Result<Option<Frame<Bytes>>, Failure> {
-    let frame = tokio::time::timeout(idle, body.frame())
-        .await
-        .map_err(|_| Failure::BodyTimeout)?;
-    frame.transpose().map_err(|_| Failure::BodyBroken)
+async fn next_frame(
+    body: &mut Incoming,
+    silence: &mut Silence,
+) -> Result<Option<Frame<Bytes>>, Failure> {
+    let next = poll_fn(|ctx| {
+        let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(ctx) else {
+            return silence
+                .poll_too_long(ctx)
+                .map(|()| Err(Failure::BodyTimeout));
+        };
+        Poll::Ready(frame.transpose().map_err(|_| Failure::BodyBroken))
+    });
+    let frame = next.await?;
+    silence.broken();
+    Ok(frame)
 }
 
 /// One chunk is kept as it came; several are joined.

@@ -87,6 +87,11 @@ impl StreamedAnswer {
         }
     }
 
+    /// Whether some of what the caller reads has come.
+    pub(super) fn has_content(&self) -> bool {
+        self.first_content_at.is_some()
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.progress, Progress::Stopped(_))
     }

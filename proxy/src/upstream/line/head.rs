@@ -51,11 +51,12 @@ impl Head {
         names: &mut Names,
         is_head: bool,
     ) -> Result<Option<Self>, LineError> {
-        if let Some(head) = PlainHead::read(bytes, USUAL_HEADERS) {
+        if let Some(head) = PlainHead::read(bytes) {
             let mut framing = Framing::default();
-            let map = framing.read(bytes, head.headers(), names)?;
-            let framed = (framing, false, is_head);
-            return Self::new(head.bytes, head.code, map, framed).map(Some);
+            if let Some(map) = framing.read(bytes, head.headers(), names)? {
+                let framed = (framing, false, is_head);
+                return Self::new(head.bytes, head.code, map, framed).map(Some);
+            }
         }
         let mut headers = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
         match Self::parse_with(bytes, names, is_head, &mut headers) {
@@ -81,9 +82,9 @@ impl Head {
         };
         let is_http10 = parsed.version == Some(0);
         let headers = parsed.headers.iter();
-        let headers = headers.map(|header| (header.name.as_bytes(), header.value));
+        let headers = headers.map(|header| Some((header.name.as_bytes(), header.value)));
         let mut framing = Framing::default();
-        let map = framing.read(bytes, headers, names)?;
+        let map = framing.read(bytes, headers, names)?.unwrap_or_default();
         let code = parsed.code.unwrap_or_default();
         Self::new(length, code, map, (framing, is_http10, is_head)).map(Some)
     }
@@ -127,16 +128,19 @@ impl Head {
 }
 
 impl Framing {
-    /// Reads the headers, and leaves out those that stay here.
+    /// Reads the headers, and leaves out those that stay here; none if one of them can't be told, or there are too many for an answer.
     fn read<'h>(
         &mut self,
         bytes: &Bytes,
-        headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+        headers: impl Iterator<Item = Option<(&'h [u8], &'h [u8])>>,
         names: &mut Names,
-    ) -> Result<HeaderMap, LineError> {
+    ) -> Result<Option<HeaderMap>, LineError> {
         // It stays with the caller's connection, which is the longer the more room it has.
         let mut map = HeaderMap::with_capacity(names.usual + ADDED);
-        for (name, value) in headers {
+        for (place, header) in headers.enumerate() {
+            let Some((name, value)) = header.filter(|_| place < MAX_HEADERS) else {
+                return Ok(None);
+            };
             let known = names.get(name);
             let known = known.map_err(|_| LineError::Header("its name is none"))?;
             let Some(known) = known.filter(|known| !known.stays_here) else {
@@ -159,7 +163,7 @@ impl Framing {
             // It would be wrong, and whoever believed it would cut the answer elsewhere.
             map.remove(CONTENT_LENGTH);
         }
-        Ok(map)
+        Ok(Some(map))
     }
 
     fn see_length(&mut self, value: &HeaderValue) -> Result<(), LineError> {
