@@ -2,8 +2,9 @@
 //! durable.
 //!
 //! Guarantees: an event is acknowledged only when it is in the spool; a group goes whole to one stream; a spool that fails is tried
-//! again without end, and meanwhile nothing is admitted. What gathers while a group is being synced makes the next one, so that a
-//! busy gateway syncs no more often than the disk can. Where lanes keep what they hand over, nobody waits, and the flusher looks by
+//! again without end, and meanwhile nothing is admitted. What gathers while a group is being synced makes the next one, and where
+//! that was more than one event, so does what comes in a short rest thereafter ([`rest`]): a sync costs more than anything that is
+//! done about an event, and on a fast disk a busy gateway would do little else. Where lanes keep what they hand over, nobody waits, and the flusher looks by
 //! itself every [`PAUSE`] as long as there is something: a wake-up for each event would cost more than the event. There it has the
 //! spool synced by another thread, and goes on appending.
 
@@ -35,6 +36,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// How long what is only in the kernel's hands may wait until its sync begins, and its writer for that.
 const SYNC_EVERY: Duration = Duration::from_millis(100);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+/// A rest is so many times as long as the sync before.
+const REST_OF_SYNCS: u32 = 3;
+/// And no longer than this: what a slow disk takes is rest enough.
+const LONGEST_REST: Duration = Duration::from_micros(500);
 
 pub(crate) struct Flusher {
     pub(crate) lanes: Vec<LaneEnd>,
@@ -119,12 +124,17 @@ impl Flusher {
                 return 0;
             }
             let is_full = !gathered.has_place();
-            if !self.append(&mut gathered) {
+            let Some(took) = self.append(&mut gathered) else {
                 self.sync();
                 return self.capacity.taken();
+            };
+            if !is_open || is_full {
+                continue;
             }
-            if self.is_kept && is_open && !is_full {
+            if self.is_kept {
                 Bell::sleep(PAUSE);
+            } else if let Some(rest) = rest(gathered.events, took) {
+                std::thread::sleep(rest);
             }
         }
     }
@@ -148,15 +158,15 @@ impl Flusher {
         is_open
     }
 
-    /// Appends a group, however often it takes. Answers false if it gave up.
-    fn append(&mut self, gathered: &mut Gathered) -> bool {
+    /// Appends a group, however often it takes. Answers how long it took; none if it gave up.
+    fn append(&mut self, gathered: &mut Gathered) -> Option<Duration> {
         let started = self.clock.monotonic();
         while let Err(error) = self.streams.append(&mut gathered.group) {
             self.report(&error);
             // Whatever room there is: as long as it fails, nobody shall count on it.
             self.is_failing = true;
             if self.give_up.load(Ordering::Relaxed) {
-                return false;
+                return None;
             }
             let now = self.clock.monotonic();
             // What another stream has is not held up by this one.
@@ -179,7 +189,7 @@ impl Flusher {
         }
         let took = self.clock.monotonic().saturating_sub(started);
         self.metrics.appended(gathered.events, took);
-        true
+        Some(took)
     }
 
     /// Makes room for what is under way, and lets go of what has been stored for long enough.
@@ -234,6 +244,12 @@ impl Flusher {
             tracing::error!(error = %chain, "the spool takes no usage events; answers wait for it, and nothing new is admitted");
         }
     }
+}
+
+/// How long others are let come before the next sync, after one of so many events that took so long. After one that came alone none:
+/// the next isn't made to wait for others that don't come.
+fn rest(events: usize, took: Duration) -> Option<Duration> {
+    (events > 1).then(|| (took * REST_OF_SYNCS).min(LONGEST_REST))
 }
 
 impl Gathered {

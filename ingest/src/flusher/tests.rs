@@ -153,3 +153,11 @@ fn a_flusher_that_gives_up_has_synced_what_is_in_the_spool() {
     let told = flushed.feeds.iter().map(|feed| *feed.durable.borrow());
     assert_eq!(told.sum::<u64>(), 1);
 }
+
+#[test]
+fn who_comes_alone_is_synced_at_once_and_who_does_not_after_a_rest() {
+    let took = Duration::from_micros;
+    assert_eq!(rest(1, took(100)), None);
+    assert_eq!(rest(2, took(100)), Some(took(300)));
+    assert_eq!(rest(200, took(5_000)), Some(took(500)));
+}
