@@ -247,7 +247,7 @@ impl Flusher {
 }
 
 /// How long others are let come before the next sync, after one of so many events that took so long. After one that came alone none:
-/// the next isn't made to wait for others that don't come.
+/// others hardly come.
 fn rest(events: usize, took: Duration) -> Option<Duration> {
     (events > 1).then(|| (took * REST_OF_SYNCS).min(LONGEST_REST))
 }

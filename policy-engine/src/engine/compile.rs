@@ -207,8 +207,9 @@ impl Bound<'_> {
         identity: (uuid::Uuid, &str),
     ) {
         for limit in &rule.limits {
+            let counted = (self.project_id.map(|id| id.0), rule.per);
             let budget = Budget {
-                id: BudgetId::of((identity, limit.metric, limit.window, rule.per)),
+                id: BudgetId::of((identity, limit.metric, limit.window, counted)),
                 origin: origin.clone(),
                 limit: limit.clone(),
                 per: rule.per,

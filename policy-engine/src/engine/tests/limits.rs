@@ -284,6 +284,43 @@ fn a_projects_limit_of_each_user_or_key_counts_that_project_only() {
     }
 }
 
+/// It keeps its id, and counts something else from then on.
+#[test]
+fn a_limit_that_becomes_a_projects_counts_that_project_only() {
+    const OTHER: ProjectId = ProjectId(Uuid::from_u128(0xb2));
+    let other = Arc::new(ProjectSource {
+        id: OTHER,
+        slug: "other".to_owned(),
+        ..project(Vec::new())
+    });
+    let limit = policy(
+        1,
+        "usage",
+        json!({"max_requests_per_day": 2, "per": "user"}),
+    );
+    let engine = engine();
+    let projects = [Arc::new(project(Vec::new())), Arc::clone(&other)];
+    engine.replace(&Arc::new(org(vec![limit.clone()])), &projects);
+    let in_other = Caller {
+        project_id: OTHER,
+        ..caller(OWNER)
+    };
+    for _ in 0..2 {
+        let admitted = admit(&engine, &in_other, &json!({})).unwrap();
+        engine.settle(admitted, &used(900, 5));
+    }
+    admit(&engine, &caller(OWNER), &json!({})).unwrap_err();
+    let projects = [Arc::new(project(vec![limit.clone()])), Arc::clone(&other)];
+    engine.replace(&Arc::new(org(Vec::new())), &projects);
+    let admitted = admit(&engine, &caller(OWNER), &json!({})).unwrap();
+    engine.settle(admitted, &used(900, 5));
+    // And back.
+    let projects = [Arc::new(project(Vec::new())), other];
+    engine.replace(&Arc::new(org(vec![limit])), &projects);
+    let denial = admit(&engine, &caller(OWNER), &json!({})).unwrap_err();
+    assert_eq!(denial.exhausted.unwrap().spent, "3");
+}
+
 /// As many as a request may name, each twice: comparing each with all before it takes minutes.
 #[test]
 fn thousands_of_models_are_counted_one_by_one() {

@@ -1,7 +1,7 @@
 //! Heads as upstreams write them: HTTP/1.1, every line ended by CRLF, nothing before the first.
 //!
-//! Guarantees: what is read of such a head is what `httparse` reads of it, but for names and values, which whoever takes them has to
-//! check. Any other head is `httparse`'s to read, or to refuse.
+//! Guarantees: what is read of such a head is what `httparse` reads of it, but for names, which whoever takes them has to check. Any
+//! other head is `httparse`'s to read, or to refuse.
 
 use memchr::memchr;
 use memchr::memmem;
@@ -60,10 +60,21 @@ type Header<'a> = (&'a [u8], &'a [u8]);
 
 /// The first, and what is behind its line.
 fn header(lines: &[u8]) -> Option<(Header<'_>, &[u8])> {
-    let colon = lines.iter().position(|byte| *byte == b':')?;
-    let (name, behind) = lines.split_at_checked(colon)?;
-    let (value, rest) = line(behind.get(1..)?)?;
-    Some(((name, without_blanks(value)), rest))
+    let mut bytes = lines.iter();
+    let end = bytes.position(|byte| matches!(byte, b':' | b'\n'))?;
+    let (name, behind) = lines.split_at_checked(end)?;
+    let (value, rest) = line(behind.strip_prefix(b":")?)?;
+    is_text(value).then_some(((name, without_blanks(value)), rest))
+}
+
+/// Whether there are no control characters but tabs. Looks at every byte, whatever it finds: so it looks at many at once.
+fn is_text(value: &[u8]) -> bool {
+    let is_control =
+        |byte: u8| (u8::from(byte < b' ') & u8::from(byte != b'\t')) | u8::from(byte == 0x7f);
+    value
+        .iter()
+        .fold(0, |found, byte| found | is_control(*byte))
+        == 0
 }
 
 /// The first line, and what is behind it; none if it doesn't end as a line does.
@@ -89,33 +100,42 @@ mod tests {
 
     type Headers = Vec<(String, Vec<u8>)>;
 
-    fn plain(bytes: &[u8]) -> Option<(usize, u16, Headers)> {
+    /// What is read of a head; none of one that is refused.
+    type Read = Option<(usize, u16, Headers)>;
+
+    /// None of what isn't plain.
+    fn plain(bytes: &[u8]) -> Option<Read> {
         let head = PlainHead::read(bytes)?;
-        let headers = head.headers().map(|header| {
+        let mut headers = Headers::new();
+        for header in head.headers() {
             let (name, value) = header?;
-            let name = http::HeaderName::from_bytes(name).ok()?;
-            let value = http::HeaderValue::from_bytes(value).ok()?;
-            Some((name.as_str().to_owned(), value.as_bytes().to_vec()))
-        });
-        Some((head.bytes, head.code, headers.collect::<Option<_>>()?))
+            let Ok(name) = http::HeaderName::from_bytes(name) else {
+                return Some(None);
+            };
+            headers.push((name.as_str().to_owned(), value.to_vec()));
+        }
+        Some(Some((head.bytes, head.code, headers)))
     }
 
-    fn by_library(bytes: &[u8]) -> Option<(usize, u16, Headers)> {
+    /// None of what isn't all there.
+    fn by_library(bytes: &[u8]) -> Option<Read> {
         let mut headers = [httparse::EMPTY_HEADER; 32];
         let mut response = httparse::Response::new(&mut headers);
-        let httparse::Status::Complete(length) = response.parse(bytes).ok()? else {
-            return None;
+        let length = match response.parse(bytes) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) => return None,
+            Err(_) => return Some(None),
         };
         let headers = response.headers.iter();
         let headers =
             headers.map(|header| (header.name.to_ascii_lowercase(), header.value.to_vec()));
-        Some((length, response.code?, headers.collect()))
+        Some(Some((length, response.code?, headers.collect())))
     }
 
     #[test]
     fn what_upstreams_write_is_plain() {
         let text = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nX-A:  b c \r\nx-empty:\r\n\r\n{}";
-        let (length, code, headers) = plain(text).unwrap();
+        let (length, code, headers) = plain(text).unwrap().unwrap();
         assert_eq!((length, code), (text.len() - 2, 200));
         let named = |(name, value): (&str, &str)| (name.to_owned(), value.as_bytes().to_vec());
         let expected = [
@@ -140,6 +160,9 @@ mod tests {
             "HTTP/1.1 200 OK\r\na: b\nb: c\r\n\r\n",
             "HTTP/1.1 200 OK\r\na: b\n\nb: c\r\n\r\n",
             "HTTP/1.1 200 OK\r\na\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\r\n\n{\"a\":1}\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\u{0}\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\rc\r\n\r\n",
         ] {
             assert!(plain(text.as_bytes()).is_none(), "{text:?}");
         }
@@ -154,7 +177,7 @@ mod tests {
                 prop_oneof![
                     Just("HTTP/1.1 200 OK\r\n"), Just("HTTP/1.1 "), Just("200"), Just(" "), Just("\t"), Just("\r"), Just("\n"),
                     Just("\r\n"), Just("\r\n\r\n"), Just(":"), Just("a: b\r\n"), Just("x-Y"), Just("\u{e9}"), Just("\u{7f}"),
-                    Just("\""), Just("\u{b}"), Just("\u{c}"), Just("c:  d \t\r\n"), Just("(")
+                    Just("\""), Just("\u{b}"), Just("\u{c}"), Just("c:  d \t\r\n"), Just("("), Just("\0"), Just("d")
                 ],
                 0..10,
             ),
