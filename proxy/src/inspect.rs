@@ -4,6 +4,7 @@
 //! it, for rules to look at; of a repeated one the last counts, as it does for the API.
 
 mod asked;
+mod compact;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;
 mod members;

@@ -11,7 +11,7 @@ use policy_engine::Field;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::InspectError;
+use super::{InspectError, compact};
 
 /// More than any object of the API has: it refuses members that it doesn't know.
 pub(crate) const MOST_MEMBERS: usize = 256;
@@ -21,10 +21,10 @@ pub(crate) const MOST_MEMBERS: usize = 256;
 pub(crate) struct Members(Vec<Member>);
 
 #[derive(Debug, PartialEq, Eq)]
-struct Member {
+pub(super) struct Member {
     /// With its quotes.
-    name: Range<usize>,
-    value: Range<usize>,
+    pub(super) name: Range<usize>,
+    pub(super) value: Range<usize>,
 }
 
 impl Members {
@@ -33,6 +33,9 @@ impl Members {
     /// # Errors
     /// If it isn't, or has too many members.
     pub(crate) fn of(text: &str) -> Result<Self, InspectError> {
+        if let Some(members) = compact::members(text) {
+            return Ok(Self(members));
+        }
         let mut reader = serde_json::Deserializer::from_str(text);
         let members = reader
             .deserialize_map(Reader { text })
