@@ -125,6 +125,15 @@ async fn next_frame(
     Ok(frame)
 }
 
+/// How much to allocate for a body of which so many bytes are here. What a caller merely announces is believed as far as 1 MiB, and as
+/// far as a multiple of what it has sent: a long body is moved once or twice, not each time that it has doubled.
+fn room(here: usize, more_expected: u64) -> usize {
+    const BELIEVED: usize = 1 << 20;
+    const TIMES: usize = 15;
+    let more = usize::try_from(more_expected).unwrap_or(usize::MAX);
+    here.saturating_add(more.min(here.saturating_mul(TIMES).max(BELIEVED)))
+}
+
 /// One chunk is kept as it came; several are joined.
 #[derive(Default)]
 struct Parts {
@@ -139,22 +148,67 @@ impl Parts {
     }
 
     fn push(&mut self, data: Bytes, more_expected: u64) {
-        /// What a caller merely announces makes us allocate no more than this.
-        const TRUSTED_ANNOUNCEMENT: u64 = 1 << 20;
-        match &mut self.joined {
-            Some(joined) => joined.extend_from_slice(&data),
-            None if self.first.is_empty() => self.first = data,
-            None => {
-                let more = usize::try_from(more_expected.min(TRUSTED_ANNOUNCEMENT)).unwrap_or(0);
-                let mut joined = BytesMut::with_capacity(self.first.len() + data.len() + more);
-                joined.extend_from_slice(&self.first);
-                joined.extend_from_slice(&data);
-                self.joined = Some(joined);
-            }
+        if self.first.is_empty() {
+            self.first = data;
+            return;
         }
+        let joined = self.joined.get_or_insert_default();
+        if joined.is_empty() {
+            joined.reserve(room(self.first.len() + data.len(), more_expected));
+            joined.extend_from_slice(&self.first);
+        } else if joined.capacity() - joined.len() < data.len() {
+            let all = room(joined.len() + data.len(), more_expected);
+            joined.reserve(all - joined.len());
+        }
+        joined.extend_from_slice(&data);
     }
 
     fn into_bytes(self) -> Bytes {
         self.joined.map_or(self.first, BytesMut::freeze)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends so many bytes in pieces, and says of each allocation how much of the body was there.
+    fn moves(bytes: usize, is_announced: bool) -> Vec<usize> {
+        const PIECE: usize = 64 << 10;
+        let mut parts = Parts::default();
+        let (mut sent, mut moves, mut capacity) = (0, Vec::new(), 0);
+        while sent < bytes {
+            let piece = PIECE.min(bytes - sent);
+            sent += piece;
+            let more = if is_announced { bytes - sent } else { 0 };
+            parts.push(vec![7; piece].into(), more as u64);
+            let room = parts.joined.as_ref().map_or(0, BytesMut::capacity);
+            if room != capacity {
+                moves.push(sent);
+                capacity = room;
+            }
+        }
+        assert_eq!(parts.len(), bytes);
+        assert!(parts.into_bytes().iter().all(|byte| *byte == 7));
+        moves
+    }
+
+    #[test]
+    fn a_body_is_moved_seldom_and_what_is_announced_is_not_believed_without_bound() {
+        let first = 128 << 10;
+        assert_eq!(moves(1 << 20, true), [first]);
+        assert_eq!(moves(5 << 20, true).len(), 2);
+        let of_a_batch = moves(200 << 20, true);
+        assert!(of_a_batch.len() <= 4, "{of_a_batch:?}");
+        assert_eq!(room(first, u64::MAX), 16 * first);
+        assert!(moves(5 << 20, false).len() < 10);
+    }
+
+    #[test]
+    fn a_body_in_one_piece_stays_where_it_is() {
+        let data = Bytes::from_static(b"{}");
+        let mut parts = Parts::default();
+        parts.push(data.clone(), 0);
+        assert_eq!(parts.into_bytes().as_ptr(), data.as_ptr());
     }
 }
