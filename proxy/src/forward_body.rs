@@ -35,6 +35,7 @@ impl From<Collected> for ForwardBody {
             trailers,
             lease,
         } = collected;
+        let data = data.into_bytes();
         let data = (!data.is_empty()).then(|| {
             Bytes::from_owner(Leased {
                 data,

@@ -11,12 +11,11 @@ mod members;
 
 use std::fmt;
 
-use bytes::Bytes;
 use policy_engine::Field;
-use simdutf8::basic::from_utf8;
 
 pub(crate) use self::asked::Asked;
 pub(crate) use self::members::{MOST_MEMBERS, Members, unquoted};
+use crate::text::Text;
 
 /// The top level of a body.
 #[derive(Default, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub struct Inspected {
     pub bills_user_profile: bool,
     /// Whether `model` is a string.
     names_a_model: bool,
-    body: Bytes,
+    body: Text,
     members: Members,
 }
 
@@ -53,8 +52,8 @@ pub enum InspectError {
 ///
 /// # Errors
 /// If it isn't a JSON object, has too many members, or no `model`.
-pub fn inspect(body: Bytes) -> Result<Inspected, InspectError> {
-    let found = inspect_any(body)?;
+pub fn inspect(body: impl Into<Text>) -> Result<Inspected, InspectError> {
+    let found = inspect_any(body.into())?;
     if found.names_a_model {
         Ok(found)
     } else {
@@ -66,10 +65,10 @@ pub fn inspect(body: Bytes) -> Result<Inspected, InspectError> {
 ///
 /// # Errors
 /// If it isn't a JSON object, or has too many members.
-pub(crate) fn inspect_any(body: Bytes) -> Result<Inspected, InspectError> {
-    let text = from_utf8(&body).map_err(|_| InspectError::NotAnObject)?;
+pub(crate) fn inspect_any(body: Text) -> Result<Inspected, InspectError> {
+    let text = body.checked().ok_or(InspectError::NotAnObject)?;
     let members = Members::of(text)?;
-    let asked = Asked::of(members.fields(text));
+    let asked = Asked::of(members.fields(text.text));
     Ok(Inspected {
         names_a_model: asked.model.is_some(),
         model: asked.model.unwrap_or(asked.model_id).into_owned(),
@@ -82,17 +81,15 @@ pub(crate) fn inspect_any(body: Bytes) -> Result<Inspected, InspectError> {
 }
 
 impl Inspected {
-    /// The members of the body's object, in order, repeated ones too. That the body is text is checked once more: not
-    /// for nothing, but for a small part of what inspecting it takes.
+    /// The members of the body's object, in order, repeated ones too.
     pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
-        self.members
-            .fields(from_utf8(&self.body).unwrap_or_default())
+        self.members.fields(self.body.as_str().unwrap_or_default())
     }
 
     /// The size of the body as it was read, in bytes.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
-        self.body.len()
+        self.body.bytes().len()
     }
 
     /// The same without the body and its members. The bound on bodies in memory doesn't count this reference, which may
@@ -100,7 +97,7 @@ impl Inspected {
     #[must_use]
     pub fn without_body(self) -> Self {
         Self {
-            body: Bytes::new(),
+            body: Text::default(),
             members: Members::default(),
             ..self
         }
@@ -115,7 +112,7 @@ impl fmt::Debug for Inspected {
             .field("max_tokens", &self.max_tokens)
             .field("stream", &self.stream)
             .field("bills_user_profile", &self.bills_user_profile)
-            .field("body_bytes", &self.body.len())
+            .field("body_bytes", &self.body.bytes().len())
             .finish_non_exhaustive()
     }
 }

@@ -56,6 +56,7 @@ mod server;
 mod silence;
 mod skip;
 mod spending;
+mod text;
 mod trial;
 mod upload;
 mod upstream;

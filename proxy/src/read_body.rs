@@ -18,6 +18,7 @@ use crate::inspect::{Inspected, inspect, inspect_any};
 use crate::looks::Looks;
 use crate::options::Options;
 use crate::request_body::{self, Discard, Limits};
+use crate::text::Text;
 use crate::upload::{Upload, UploadWatch};
 use crate::worker::Worker;
 
@@ -104,13 +105,13 @@ pub(crate) fn endpoint_limit(endpoint: Endpoint) -> u64 {
 pub(crate) fn look_into(
     looks: Looks,
     headers: &HeaderMap,
-    data: &Bytes,
+    data: &Text,
     max_bytes: u64,
 ) -> Result<Inspected, Failure> {
     let decoded = || decoded(headers, data, max_bytes);
     match looks {
         Looks::ForAModel => Ok(inspect(decoded()?)?),
-        Looks::ForRules if !data.is_empty() => Ok(inspect_any(decoded()?)?),
+        Looks::ForRules if !data.bytes().is_empty() => Ok(inspect_any(decoded()?)?),
         Looks::IfReadable => Ok(decoded()
             .and_then(|body| Ok(inspect_any(body)?))
             .unwrap_or_default()),
@@ -120,15 +121,15 @@ pub(crate) fn look_into(
 
 /// A body without its content coding: of a compressed one a copy. What is found in it refers to the copy, which nothing counts:
 /// there is one a thread at most, since nothing is waited for until the request is admitted.
-fn decoded(headers: &HeaderMap, data: &Bytes, max_bytes: u64) -> Result<Bytes, Failure> {
+fn decoded(headers: &HeaderMap, data: &Text, max_bytes: u64) -> Result<Text, Failure> {
     if !headers.contains_key(CONTENT_ENCODING) {
         return Ok(data.clone());
     }
     let encoding = content_encoding(headers)?;
     let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-    let decoded = coding::decode_whole(&encoding, data, limit);
+    let decoded = coding::decode_whole(&encoding, data.bytes(), limit);
     let decoded = decoded.map_err(|error| undecodable(error, max_bytes))?;
-    Ok(decoded.into())
+    Ok(Bytes::from(decoded).into())
 }
 
 /// All content codings of a body, over all lines; empty if it has none.

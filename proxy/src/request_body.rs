@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use crate::body_budget::{BodyBudget, BodyLease};
 use crate::failure::Failure;
 use crate::silence::Silence;
+use crate::text::{Pieces, Text};
 
 /// How much of a body is taken off the wire before its request is refused, so that a caller that is still
 /// sending gets to read why.
@@ -55,7 +56,7 @@ impl Discard {
 /// A body received whole.
 #[derive(Debug)]
 pub(crate) struct Collected {
-    pub(crate) data: Bytes,
+    pub(crate) data: Text,
     pub(crate) trailers: Option<HeaderMap>,
     /// Its share of the memory for bodies.
     pub(crate) lease: BodyLease,
@@ -102,7 +103,7 @@ pub(crate) async fn collect(
     }
     let trailers = parts.trailers.take();
     Ok(Collected {
-        data: parts.into_bytes(),
+        data: parts.into_text(),
         trailers,
         lease,
     })
@@ -138,13 +139,13 @@ fn room(here: usize, more_expected: u64) -> usize {
 #[derive(Default)]
 struct Parts {
     first: Bytes,
-    joined: Option<BytesMut>,
+    joined: Option<Pieces>,
     trailers: Option<HeaderMap>,
 }
 
 impl Parts {
     fn len(&self) -> usize {
-        self.joined.as_ref().map_or(self.first.len(), BytesMut::len)
+        self.joined.as_ref().map_or(self.first.len(), Pieces::len)
     }
 
     fn push(&mut self, data: Bytes, more_expected: u64) {
@@ -152,19 +153,22 @@ impl Parts {
             self.first = data;
             return;
         }
-        let joined = self.joined.get_or_insert_default();
-        if joined.is_empty() {
-            joined.reserve(room(self.first.len() + data.len(), more_expected));
-            joined.extend_from_slice(&self.first);
-        } else if joined.capacity() - joined.len() < data.len() {
-            let all = room(joined.len() + data.len(), more_expected);
-            joined.reserve(all - joined.len());
+        let all = self.len() + data.len();
+        let (first, joined) = (&self.first, &mut self.joined);
+        let joined = joined.get_or_insert_with(|| {
+            let mut joined = Pieces::default();
+            joined.reserve(room(all, more_expected));
+            joined.push(first);
+            joined
+        });
+        if joined.capacity() < all {
+            joined.reserve(room(all, more_expected));
         }
-        joined.extend_from_slice(&data);
+        joined.push(&data);
     }
 
-    fn into_bytes(self) -> Bytes {
-        self.joined.map_or(self.first, BytesMut::freeze)
+    fn into_text(self) -> Text {
+        self.joined.map_or(self.first.into(), Pieces::into_text)
     }
 }
 
@@ -182,14 +186,14 @@ mod tests {
             sent += piece;
             let more = if is_announced { bytes - sent } else { 0 };
             parts.push(vec![7; piece].into(), more as u64);
-            let room = parts.joined.as_ref().map_or(0, BytesMut::capacity);
+            let room = parts.joined.as_ref().map_or(0, Pieces::capacity);
             if room != capacity {
                 moves.push(sent);
                 capacity = room;
             }
         }
         assert_eq!(parts.len(), bytes);
-        assert!(parts.into_bytes().iter().all(|byte| *byte == 7));
+        assert!(parts.into_text().bytes().iter().all(|byte| *byte == 7));
         moves
     }
 
@@ -209,6 +213,6 @@ mod tests {
         let data = Bytes::from_static(b"{}");
         let mut parts = Parts::default();
         parts.push(data.clone(), 0);
-        assert_eq!(parts.into_bytes().as_ptr(), data.as_ptr());
+        assert_eq!(parts.into_text().bytes().as_ptr(), data.as_ptr());
     }
 }

@@ -115,7 +115,8 @@ impl Trials {
         if u64::try_from(asked.body.len()).unwrap_or(u64::MAX) > limit {
             return Err(Undecided::Failed(Failure::BodyTooLarge { limit }));
         }
-        let read = read_body::look_into(looks, &head.headers, asked.body, limit);
+        let body = asked.body.clone().into();
+        let read = read_body::look_into(looks, &head.headers, &body, limit);
         let inspected = read.map_err(Undecided::Failed)?;
         let explained = admission::with_request(endpoint, head, &inspected, |request| {
             rules.explain(caller, request, &self.prices.load(), now)

@@ -6,6 +6,7 @@ use simdutf8::basic::from_utf8;
 
 use super::Item;
 use crate::inspect::{InspectError, MOST_MEMBERS, Members, unquoted};
+use crate::text::Checked;
 
 /// Of a member's value that is kept whatever else there is.
 pub(super) const SHORT: usize = 64 << 10;
@@ -116,7 +117,7 @@ impl Draft {
             params_bytes: self.params_bytes,
             long: &self.long,
             text,
-            members: Members::of(text)?,
+            members: Members::of(Checked::of(text))?,
         })
     }
 }

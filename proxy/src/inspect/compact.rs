@@ -2,18 +2,20 @@
 //!
 //! Guarantees: it says where the members of an object are only if the whole text is JSON, to any depth, and then what `serde_json` says of
 //! it. Of any other text it says nothing. Strings, where nearly all bytes are, are crossed with `memchr`; whether they have control
-//! characters is looked up for all of the text at once.
+//! characters is known before.
 
 use memchr::memchr2;
 use smallvec::SmallVec;
 
 use super::members::{MOST_MEMBERS, Member};
+use crate::text::Checked;
 
 /// The members of an object, in order.
-pub(super) fn members(text: &str) -> Option<Vec<Member>> {
-    if has_control_characters(text) {
+pub(super) fn members(checked: Checked<'_>) -> Option<Vec<Member>> {
+    if checked.has_control_characters {
         return None;
     }
+    let text = checked.text;
     let mut reader = Reader {
         bytes: text.as_bytes(),
         at: 0,
@@ -22,12 +24,6 @@ pub(super) fn members(text: &str) -> Option<Vec<Member>> {
     let members = reader.object()?;
     reader.blank();
     (reader.at == text.len()).then_some(members)
-}
-
-/// Looks at every byte, whatever it finds: so it looks at many at once.
-fn has_control_characters(text: &str) -> bool {
-    let is_control = |byte: u8| u8::from(byte < b' ');
-    text.bytes().fold(0, |found, byte| found | is_control(byte)) != 0
 }
 
 struct Reader<'a> {
@@ -225,7 +221,7 @@ mod tests {
             r#" { "model" : "a" , "n" : [ ] , "o" : { } } "#,
             r#"{"messages":[{"role":"user","content":"a\n\"\u00e4\\"},[[[]],{"b":{"c":[-0.5e+3,0,12,true,null]}}]],"stream":false}"#,
         ] {
-            assert!(members(text).is_some(), "{text}");
+            assert!(members(Checked::of(text)).is_some(), "{text}");
         }
     }
 
@@ -257,7 +253,7 @@ mod tests {
             r#"{"a":1 2}"#,
             r#"{"a":1} {}"#,
         ] {
-            assert!(members(text).is_none(), "{text}");
+            assert!(members(Checked::of(text)).is_none(), "{text}");
         }
     }
 
@@ -266,7 +262,7 @@ mod tests {
         let many = (0..=MOST_MEMBERS).map(|n| format!(r#""{n}":1"#));
         let many = format!("{{{}}}", many.collect::<Vec<_>>().join(","));
         for text in ["{\n}", "{\"a\":\t1}", r#"{"\u0061":1}"#, &many] {
-            assert!(members(text).is_none(), "{text}");
+            assert!(members(Checked::of(text)).is_none(), "{text}");
         }
     }
 }

@@ -12,9 +12,11 @@ use serde_json::value::RawValue;
 
 use super::members::MOST_MEMBERS;
 use super::{InspectError, Inspected, inspect};
+use crate::text::{Pieces, Text};
 
 pub(crate) fn check(body: &[u8]) {
     let found = inspect(Bytes::copy_from_slice(body));
+    assert_eq!(inspect(in_pieces(body)), found);
     let Ok(members) = serde_json::from_slice::<Members<'_>>(body) else {
         assert_eq!(found, Err(InspectError::NotAnObject));
         return;
@@ -34,6 +36,15 @@ pub(crate) fn check(body: &[u8]) {
     check_fields(found.fields(), &members);
     check_values(found.fields(), body);
     check_remainder(found);
+}
+
+/// The same body as it is when it has come in two pieces.
+fn in_pieces(body: &[u8]) -> Text {
+    let (first, second) = body.split_at(body.len() / 2);
+    let mut pieces = Pieces::default();
+    pieces.push(first);
+    pieces.push(second);
+    pieces.into_text()
 }
 
 fn check_what_is_asked(found: &Inspected, members: &Members<'_>) {

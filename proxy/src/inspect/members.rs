@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{InspectError, compact};
+use crate::text::Checked;
 
 /// More than any object of the API has: it refuses members that it doesn't know.
 pub(crate) const MOST_MEMBERS: usize = 256;
@@ -32,10 +33,11 @@ impl Members {
     ///
     /// # Errors
     /// If it isn't, or has too many members.
-    pub(crate) fn of(text: &str) -> Result<Self, InspectError> {
-        if let Some(members) = compact::members(text) {
+    pub(crate) fn of(checked: Checked<'_>) -> Result<Self, InspectError> {
+        if let Some(members) = compact::members(checked) {
             return Ok(Self(members));
         }
+        let text = checked.text;
         let mut reader = serde_json::Deserializer::from_str(text);
         let members = reader
             .deserialize_map(Reader { text })

@@ -1,5 +1,6 @@
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -51,7 +52,7 @@ fn a_body_that_need_not_name_a_model_may_name_it_otherwise() {
         (r#"{"model":["claude-opus-5"]}"#, "", 0),
         ("{}", "", 0),
     ] {
-        let found = inspect_any(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        let found = inspect_any(Bytes::copy_from_slice(body.as_bytes()).into()).unwrap();
         assert_eq!(
             (found.model.as_str(), found.max_tokens),
             (model, max_tokens),
